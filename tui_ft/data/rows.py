@@ -1,0 +1,133 @@
+"""Rows in one canonical form, whatever file they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, TypedDict
+
+Shape = Literal["messages", "sharegpt", "alpaca", "prompt-completion", "text", "preference", "kto"]
+
+
+class Message(TypedDict, total=False):
+    """One turn. `role` is system, user, assistant or tool."""
+
+    role: str
+    content: str
+    tool_calls: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A row as it stands in the file. `line` is 1-based; for arrays and binary files the row number."""
+
+    file: str
+    line: int
+    values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row the model can learn from.
+
+    `messages` for conversations (SFT), `text` for plain text (CPT), `messages` + `chosen` +
+    `rejected` for preferences, `messages` + `label` for KTO. `id` is a content hash, stable over
+    re-ordering of the file.
+    """
+
+    id: str
+    file: str
+    line: int
+    messages: tuple[Message, ...] = ()
+    text: str | None = None
+    chosen: str | None = None
+    rejected: str | None = None
+    label: bool | None = None
+    tools: tuple[dict[str, Any], ...] = ()
+
+    @property
+    def answer(self) -> str:
+        """The last assistant turn, the thing that is learned and compared; "" when there is none."""
+        if self.messages and self.messages[-1]["role"] == "assistant":
+            return self.messages[-1].get("content", "")
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong or notable in the data. `id` is stable and can be put into `[data] ignore`."""
+
+    id: str
+    severity: Literal["info", "warning", "error"]
+    count: int
+    what: str  # one sentence
+    why: str  # why it hurts
+    fix: str
+    examples: tuple[Example, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Where a finding was seen, with a short sanitised excerpt."""
+
+    file: str
+    line: int
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnMapping:
+    """Which column plays which part, e.g. {"prompt": "question", "completion": "answer"}."""
+
+    shape: Shape
+    columns: Mapping[str, str]
+    confident: bool  # False: guessed from names, the user should look
+
+
+@dataclass(frozen=True, slots=True)
+class Lengths:
+    """Token lengths of the usable rows with the model's own tokenizer and template."""
+
+    lengths: tuple[int, ...]  # one per usable row, in row order
+    answer_tokens: int  # tokens that are learned from, over all rows
+    total_tokens: int
+
+    def percentile(self, share: float) -> int:
+        """Length that `share` of the rows do not exceed; 0 when there are none."""
+        if not self.lengths:
+            return 0
+        ordered = sorted(self.lengths)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+    def cut_at(self, limit: int) -> int:
+        """How many rows are longer than `limit`."""
+        return sum(length > limit for length in self.lengths)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSizes:
+    """Rows per part after the deterministic split."""
+
+    train: int
+    validation: int
+    test: int
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetReport:
+    """What is in the data and what would be trained on."""
+
+    paths: tuple[str, ...]
+    rows: int
+    usable_rows: int
+    mapping: ColumnMapping
+    findings: tuple[Finding, ...]
+    sizes: SplitSizes
+    lengths: Lengths | None  # None without a tokenizer
+    answers_look_like: Literal["json", "label", "short", "long", "none"]
+    median_answer_characters: int
+
+    @property
+    def blocked(self) -> bool:
+        """True when training must not start before something is mended or accepted."""
+        return any(finding.severity == "error" for finding in self.findings)

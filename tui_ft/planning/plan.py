@@ -1,0 +1,153 @@
+"""The plan: every choice a run needs, with its reason and its cost. Plain values, as stored in plan.json."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from tui_ft.recipe import MethodName, Objective
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a value was chosen. `source` names where the rule comes from."""
+
+    key: str  # recipe key, e.g. "method.rank"
+    value: str
+    why: str
+    source: str = ""
+    pinned: bool = False  # the user wrote it
+
+
+@dataclass(frozen=True, slots=True)
+class MethodPlan:
+    """[method] with nothing left open."""
+
+    name: MethodName
+    objective: Objective
+    rank: int  # 0 for full
+    alpha: int
+    dropout: float
+    targets: str | tuple[str, ...]
+    rslora: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TrainPlan:
+    """[train] with nothing left open. Step counts are optimizer steps."""
+
+    epochs: float
+    learning_rate: float
+    schedule: str
+    warmup_steps: int
+    weight_decay: float
+    micro_batch: int
+    grad_accum: int
+    seq_len: int
+    packing: bool
+    gradient_checkpointing: bool
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
+    precision: Literal["bf16", "fp16", "fp32"]
+    loss_on: Literal["answers", "all"]
+    max_grad_norm: float
+    seed: int
+    early_stopping: int
+    eval_every: int
+    save_every_minutes: float
+    keep_checkpoints: int
+
+    @property
+    def effective_batch(self) -> int:
+        """Rows per update on one device."""
+        return self.micro_batch * self.grad_accum
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryEstimate:
+    """Peak memory in bytes, by part. `band` is the relative error either way."""
+
+    weights: int
+    adapters: int
+    optimizer: int
+    gradients: int
+    activations: int
+    loss_head: int
+    context: int  # CUDA context or, on the CPU, the Python process with its libraries
+    peak_bytes: int
+    band: float
+    peak_at: str  # where the peak occurs, in words
+    assumptions: tuple[str, ...] = ()
+
+    def parts(self) -> dict[str, int]:
+        """The parts by name; they add up to the peak."""
+        return {
+            "weights": self.weights,
+            "adapters": self.adapters,
+            "optimizer": self.optimizer,
+            "gradients": self.gradients,
+            "activations": self.activations,
+            "loss head": self.loss_head,
+            "context": self.context,
+        }
+
+
+Fit = Literal["safe", "tight", "wont_fit", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """An estimate with its ends."""
+
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A run, fully decided."""
+
+    name: str
+    model_id: str
+    model_folder: str  # "" when the weights still have to be fetched
+    device: Literal["cuda", "cpu"]
+    device_name: str
+    method: MethodPlan
+    train: TrainPlan
+    rows_train: int
+    rows_validation: int
+    rows_test: int
+    steps: int  # optimizer steps of the whole run
+    tokens: int  # tokens the model sees, all epochs
+    memory: MemoryEstimate
+    memory_available_bytes: int | None
+    fits: Fit
+    time_s: Range | None  # None when there is no measured basis for an estimate
+    money: Range | None  # None without a price
+    disk_bytes: int
+    disk_free_bytes: int | None
+    reasons: tuple[Reason, ...]
+    warnings: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """plan.json and `tui-ft plan --json`."""
+        document = asdict(self)
+        memory = document.pop("memory")
+        available = document.pop("memory_available_bytes")
+        fits = document.pop("fits")
+        time_s, money = document.pop("time_s"), document.pop("money")
+        disk, free = document.pop("disk_bytes"), document.pop("disk_free_bytes")
+        return {
+            **document,
+            "memory": {
+                "peak_bytes": memory["peak_bytes"],
+                "parts": self.memory.parts(),
+                "band": memory["band"],
+                "fits": fits,
+                "available_bytes": available,
+                "peak_at": memory["peak_at"],
+                "assumptions": memory["assumptions"],
+            },
+            "time": None if time_s is None else {"low_s": time_s["low"], "high_s": time_s["high"]},
+            "money": money,
+            "disk": {"needed_bytes": disk, "free_bytes": free},
+        }
