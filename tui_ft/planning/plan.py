@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -151,3 +152,36 @@ class Plan:
             "money": money,
             "disk": {"needed_bytes": disk, "free_bytes": free},
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Plan:
+        """The plan as it was written by `to_json`. Raises KeyError or TypeError when it is another shape."""
+        rest = dict(document)
+        memory, disk = rest.pop("memory"), rest.pop("disk")
+        time_s, money = rest.pop("time"), rest.pop("money")
+        parts = {name.replace(" ", "_"): value for name, value in memory["parts"].items()}
+        targets = rest["method"]["targets"]
+        return cls(
+            **{
+                **rest,
+                "method": MethodPlan(
+                    **{**rest["method"], "targets": targets if isinstance(targets, str) else tuple(targets)}
+                ),
+                "train": TrainPlan(**rest["train"]),
+                "reasons": tuple(Reason(**reason) for reason in rest["reasons"]),
+                "warnings": tuple(rest["warnings"]),
+            },
+            memory=MemoryEstimate(
+                **parts,
+                peak_bytes=memory["peak_bytes"],
+                band=memory["band"],
+                peak_at=memory["peak_at"],
+                assumptions=tuple(memory["assumptions"]),
+            ),
+            memory_available_bytes=memory["available_bytes"],
+            fits=memory["fits"],
+            time_s=None if time_s is None else Range(time_s["low_s"], time_s["high_s"]),
+            money=None if money is None else Range(**money),
+            disk_bytes=disk["needed_bytes"],
+            disk_free_bytes=disk["free_bytes"],
+        )
