@@ -52,7 +52,9 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     memory.add_argument("--gpu", metavar="NAME", help='a GPU this box need not have, e.g. "RTX 4090"')
     memory.add_argument("--vram", metavar="GIB", type=float, help="GPU memory in GiB")
     parser.add_argument("--gpus", metavar="N", type=int, default=1, help="how many of them (default 1)")
-    parser.add_argument("--seq", metavar="N", type=int, default=2048, help="longest row in tokens (default 2048)")
+    parser.add_argument(
+        "--seq", metavar="N", type=int, default=2048, help="longest row in tokens (default 2048)"
+    )
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +64,12 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("recipe", metavar="RECIPE", nargs="+", help="recipe files; several run one after the other")
-    parser.add_argument("--follow", action="store_true", help="stay and print progress; Ctrl-C leaves the run alive")
+    parser.add_argument(
+        "recipe", metavar="RECIPE", nargs="+", help="recipe files; several run one after the other"
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="stay and print progress; Ctrl-C leaves the run alive"
+    )
 
 
 def _watch(parser: argparse.ArgumentParser) -> None:
@@ -77,7 +83,7 @@ def _export(parser: argparse.ArgumentParser) -> None:
         "--to",
         metavar="FORMAT",
         action="append",
-        help="merged, gguf (as q4_k_m), gguf:f16, gguf:q8_0, gguf:q4_k_m, ollama, vllm or hub; may be repeated",
+        help="merged, gguf (q4_k_m), gguf:f16, gguf:q8_0, gguf:q4_k_m, ollama, vllm, hub; repeatable",
     )
 
 
@@ -127,8 +133,12 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 def _common(parser: argparse.ArgumentParser) -> None:
     # SUPPRESS: a flag given before the command must not be undone by the default of the command's own.
-    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object on stdout")
-    parser.add_argument("--home", metavar="DIR", default=argparse.SUPPRESS, help="where runs are kept (TUI_FT_HOME)")
+    parser.add_argument(
+        "--json", action="store_true", default=argparse.SUPPRESS, help="one JSON object on stdout"
+    )
+    parser.add_argument(
+        "--home", metavar="DIR", default=argparse.SUPPRESS, help="where runs are kept (TUI_FT_HOME)"
+    )
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,9 +1,9 @@
 """The errors a user can meet. Each says what happened, where, and what to do next.
 
-    TuiFtError                 exit code
-      InputError               2   a path, file, key, answer or flag is wrong
-      EnvironmentProblem       3   this machine cannot do it: disk, driver, package, network, permission
-      RunFailed                4   training, evaluation or export started and failed
+TuiFtError                 exit code
+  InputError               2   a path, file, key, answer or flag is wrong
+  EnvironmentProblem       3   this machine cannot do it: disk, driver, package, network, permission
+  RunFailed                4   training, evaluation or export started and failed
 """
 
 from __future__ import annotations

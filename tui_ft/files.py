@@ -50,7 +50,9 @@ def sync_folder(folder: Path) -> None:
 
 def write_json(path: Path, value: Any, *, durable: bool = True) -> None:
     """Strict JSON, written atomically. Raises ValueError on NaN or infinity."""
-    write_atomically(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", durable=durable)
+    write_atomically(
+        path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n", durable=durable
+    )
 
 
 def sha256(path: Path) -> str:
@@ -62,7 +64,9 @@ def sha256(path: Path) -> str:
 def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
     """An OSError from writing, in words with the way out."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return EnvironmentProblem("the disk is full", where=str(path), fix="Free some space, or choose another --home.")
+        return EnvironmentProblem(
+            "the disk is full", where=str(path), fix="Free some space, or choose another --home."
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EnvironmentProblem(
             "this folder may not be written to",

@@ -11,7 +11,9 @@ from tui_ft.settings import Home
 
 def record_crash(home: Home) -> str:
     """Append the exception being handled to the log. Returns a sentence that says where it is."""
-    entry = f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC · tui-ft {__version__}\n{traceback.format_exc()}\n"
+    entry = (
+        f"--- {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC · tui-ft {__version__}\n{traceback.format_exc()}\n"
+    )
     try:
         home.root.mkdir(parents=True, exist_ok=True)
         with home.log.open("a", encoding="utf-8") as log:

@@ -47,7 +47,9 @@ class Decision(_Section):
 class Model(_Section):
     """The model to start from."""
 
-    id: str = _option(..., "Hub id such as owner/name, or a folder with config.json and safetensors.", min_length=1)
+    id: str = _option(
+        ..., "Hub id such as owner/name, or a folder with config.json and safetensors.", min_length=1
+    )
     revision: str = _option("", "Hub branch, tag or commit. Empty takes the newest and records its commit.")
     trust_remote_code: bool = _option(
         False, "Run Python code that comes with this model. Only for authors you trust."
@@ -75,14 +77,21 @@ class Method(_Section):
     """What is trained."""
 
     name: MethodName | None = _option(
-        None, "lora trains small added matrices, qlora does so on a 4-bit base, full trains every weight.",
+        None,
+        "lora trains small added matrices, qlora does so on a 4-bit base, full trains every weight.",
         cost="memory: qlora < lora < full",
     )
-    objective: Objective = _option("sft", "sft learns from answers; the others from plain text or preferences.")
-    rank: int | None = _option(None, "Size of the added matrices.", cost="memory and time grow with it", ge=1, le=1024)
+    objective: Objective = _option(
+        "sft", "sft learns from answers; the others from plain text or preferences."
+    )
+    rank: int | None = _option(
+        None, "Size of the added matrices.", cost="memory and time grow with it", ge=1, le=1024
+    )
     alpha: int | None = _option(None, "Strength of the adapter; twice the rank is usual.", ge=1, le=4096)
     dropout: float | None = _option(None, "Share of adapter inputs dropped while training.", ge=0, lt=1)
-    targets: str | list[str] = _option("all-linear", "Modules that get an adapter; all-linear is the safe choice.")
+    targets: str | list[str] = _option(
+        "all-linear", "Modules that get an adapter; all-linear is the safe choice."
+    )
     rslora: bool = _option(False, "Scale by alpha over the square root of the rank; for ranks above 64.")
 
 
@@ -91,18 +100,29 @@ class Train(_Section):
 
     epochs: float | None = _option(None, "Passes over the data.", cost="time grows with it", gt=0, le=100)
     max_steps: int = _option(0, "Stop after this many steps; 0 goes by epochs.", ge=0)
-    learning_rate: float | None = _option(None, "Size of each update. Too high diverges, too low learns nothing.", gt=0, le=1)
-    schedule: Literal["cosine", "linear", "constant"] = _option("cosine", "How the learning rate falls over the run.")
+    learning_rate: float | None = _option(
+        None, "Size of each update. Too high diverges, too low learns nothing.", gt=0, le=1
+    )
+    schedule: Literal["cosine", "linear", "constant"] = _option(
+        "cosine", "How the learning rate falls over the run."
+    )
     warmup: float = _option(0.05, "Share of steps over which the learning rate rises.", ge=0, le=0.5)
     weight_decay: float = _option(0.0, "Pulls weights towards zero.", ge=0, le=1)
-    micro_batch: int | None = _option(None, "Rows computed at once.", cost="memory grows with it", ge=1, le=1024)
+    micro_batch: int | None = _option(
+        None, "Rows computed at once.", cost="memory grows with it", ge=1, le=1024
+    )
     grad_accum: int | None = _option(
-        None, "Micro-batches added up before each update; micro_batch x grad_accum is the effective batch.", ge=1, le=4096
+        None,
+        "Micro-batches added up before each update; micro_batch x grad_accum is the effective batch.",
+        ge=1,
+        le=4096,
     )
     seq_len: int | None = _option(
         None, "Longest row in tokens; longer ones are cut.", cost="memory grows with it", ge=8, le=1_048_576
     )
-    packing: Literal["auto", "on", "off"] = _option("auto", "Put several short rows into one sequence.", cost="saves time")
+    packing: Literal["auto", "on", "off"] = _option(
+        "auto", "Put several short rows into one sequence.", cost="saves time"
+    )
     gradient_checkpointing: bool | None = _option(
         None, "Recompute activations instead of keeping them.", cost="about 20-30 % slower, much less memory"
     )
@@ -110,7 +130,9 @@ class Train(_Section):
         "auto", "8-bit and paged variants need less GPU memory."
     )
     precision: Literal["auto", "bf16", "fp16", "fp32"] = _option("auto", "Number format of the computation.")
-    loss_on: Literal["answers", "all"] = _option("answers", "Learn from the answers only, or from every token.")
+    loss_on: Literal["answers", "all"] = _option(
+        "answers", "Learn from the answers only, or from every token."
+    )
     max_grad_norm: float = _option(1.0, "Longest update allowed, against spikes.", gt=0)
     seed: int = _option(42, "Order of rows and dropout. The same seed on the same box repeats the run.", ge=0)
     early_stopping: int = _option(3, "Stop after this many evaluations without gain; 0 never stops.", ge=0)
@@ -122,7 +144,9 @@ class Train(_Section):
 class Evaluate(_Section):
     """How base and tuned model are compared."""
 
-    metrics: list[str] | Literal["auto"] = _option("auto", "exact_match, json_valid, schema_valid, loss; auto looks at the answers.")
+    metrics: list[str] | Literal["auto"] = _option(
+        "auto", "exact_match, json_valid, schema_valid, loss; auto looks at the answers."
+    )
     schema_: str = Field("", alias="schema", description="JSON Schema file that answers must satisfy.")
     samples: int = _option(5, "Answers shown side by side.", ge=0, le=100)
     max_rows: int = _option(100, "Most rows answered by each model.", cost="time", ge=1)
@@ -243,7 +267,9 @@ def load(path: Path) -> Recipe:
             f"there is no recipe at {path}", fix="`tui-ft recipe list` shows the ones that ship with tui-ft."
         ) from None
     except UnicodeDecodeError:
-        raise InputError("not a text file in UTF-8", where=str(path), fix="A recipe is a TOML file.") from None
+        raise InputError(
+            "not a text file in UTF-8", where=str(path), fix="A recipe is a TOML file."
+        ) from None
     except OSError as error:
         raise InputError(f"cannot be read: {error.strerror}", where=str(path)) from None
 
@@ -279,7 +305,9 @@ def _problem(detail: Any, source: str) -> Problem:
         known = [dotted for dotted, _ in options()] + list(Recipe.model_fields)
         siblings = [k for k in known if k.rpartition(".")[0] == key.rpartition(".")[0]]
         close = nearest(key, siblings) or nearest(location[-1], [k.rpartition(".")[2] for k in known])
-        return Problem("unknown key", f"{source}: {key}", f"Did you mean {close[0]}?" if close else "Remove it.")
+        return Problem(
+            "unknown key", f"{source}: {key}", f"Did you mean {close[0]}?" if close else "Remove it."
+        )
     if detail["type"] == "missing":
         return Problem("is missing", f"{source}: {key}", "Every recipe needs [model] id and [data] path.")
     option = dict(options()).get(".".join(location[:2]))
