@@ -1,0 +1,1 @@
+"""The wizard line by line, for simple terminals and screen readers."""
