@@ -1,0 +1,134 @@
+"""From a recipe to a plan to a running process: the one way that wizard, command line and Python share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tui_ft import recipe as recipes
+from tui_ft.data.check import check
+from tui_ft.data.rows import DatasetReport
+from tui_ft.errors import EnvironmentProblem, InputError, Problem
+from tui_ft.hardware.detect import detect
+from tui_ft.hardware.facts import Hardware
+from tui_ft.models.facts import ModelFacts
+from tui_ft.models.resolve import resolve
+from tui_ft.models.tokenizer import ChatTokenizer
+from tui_ft.planning.make import make
+from tui_ft.planning.plan import Plan
+from tui_ft.recipe import Recipe
+from tui_ft.runs import launch
+from tui_ft.runs.folder import RunFolder, create
+from tui_ft.settings import Home
+from tui_ft.starter_recipes import available
+from tui_ft.text import nearest
+
+Say = Callable[[str], None]
+"""Told what is being done, in a few words."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedRecipe:
+    """A recipe with the folder its paths are relative to."""
+
+    recipe: Recipe
+    base: Path
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything known before a run starts."""
+
+    recipe: Recipe
+    base: Path
+    hardware: Hardware
+    model: ModelFacts
+    tokenizer: ChatTokenizer | None
+    report: DatasetReport
+    plan: Plan
+
+
+def open_recipe(name: str) -> OpenedRecipe:
+    """A recipe file, or a starter recipe by its name. Raises InputError."""
+    starters = {starter.name: starter.path for starter in available()}
+    path = Path(name).expanduser()
+    if not path.exists() and name in starters:
+        path = starters[name]
+    if not path.exists():
+        near = nearest(name, [*starters, *(p.name for p in _recipes_near(path))])
+        raise InputError(
+            f"there is no recipe at {path}",
+            fix=f"Did you mean {near[0]}?" if near else "`tui-ft recipe list` shows those that ship with tui-ft.",
+        )
+    recipe = recipes.load(path)
+    return OpenedRecipe(recipe, path.absolute().parent, path.read_text(encoding="utf-8-sig"))
+
+
+def _recipes_near(path: Path) -> list[Path]:
+    return sorted(path.parent.glob("*.toml")) if path.parent.is_dir() else []
+
+
+def find_model(recipe: Recipe, base: Path, home: Home) -> ModelFacts:
+    """The recipe's model. Raises InputError or EnvironmentProblem, each with the way out."""
+    given = recipe.model.id
+    looks_like_path = given.startswith((".", "~", "/")) or (base / given).is_dir()
+    facts = resolve(
+        recipes.resolve(given, base) if looks_like_path else given, recipe.model.revision, home=home
+    )
+    if facts.needs_remote_code and not recipe.model.trust_remote_code:
+        raise InputError(
+            f"{facts.id} needs Python code that comes with it",
+            where="model.trust_remote_code",
+            fix="Read that code first; set it to true only when you trust its authors.",
+        )
+    return facts
+
+
+def prepare(recipe: Recipe, base: Path, home: Home, *, say: Say = lambda _: None) -> Prepared:
+    """Look at box, model and data, and make the plan. Changes nothing but the model cache.
+
+    Raises InputError or EnvironmentProblem; findings in the data do not raise, they are in the report.
+    """
+    say("Looking at this box")
+    hardware = detect(home)
+    say(f"Looking at {recipe.model.id}")
+    model = find_model(recipe, base, home)
+    tokenizer = ChatTokenizer.load(model.folder) if model.folder else None
+    say("Reading the data")
+    report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
+    say("Making the plan")
+    return Prepared(recipe, base, hardware, model, tokenizer, report, make(recipe, model, report, hardware))
+
+
+def ready(prepared: Prepared) -> None:
+    """Raises when training must not start: findings that block, or a plan that cannot fit."""
+    blocking = [finding for finding in prepared.report.findings if finding.severity == "error"]
+    if blocking:
+        raise InputError(
+            [
+                Problem(
+                    finding.what,
+                    f"{finding.examples[0].file}:{finding.examples[0].line}" if finding.examples else "data",
+                    f'{finding.fix} To train anyway, put "{finding.id}" into [data] ignore.',
+                )
+                for finding in blocking
+            ]
+        )
+    if prepared.plan.fits == "wont_fit":
+        raise EnvironmentProblem("this plan does not fit into memory", fix=" ".join(prepared.plan.warnings))
+
+
+def start(prepared: Prepared, home: Home) -> RunFolder:
+    """Make the run's folder and start its process in the background."""
+    ready(prepared)
+    folder = create(
+        home,
+        prepared.recipe,
+        prepared.plan,
+        recipe_text=recipes.dumps(prepared.recipe),
+        recipe_base=prepared.base,
+    )
+    launch.start(folder, "train")
+    return folder
