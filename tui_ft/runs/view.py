@@ -1,0 +1,400 @@
+"""Everything a dashboard or `show --json` needs to know of a run, from its files alone.
+
+A watcher re-reads only what is new. It writes nothing and waits for nobody: any number of watchers
+can look at a run, and killing one changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median, quantiles
+from typing import Any, Literal
+
+from tui_ft.runs.artefacts import Artefact, artefacts
+from tui_ft.runs.curves import Curve, CurveBuilder
+from tui_ft.runs.events import Event, EventReader, is_kind
+from tui_ft.runs.folder import Job, RunFolder
+from tui_ft.runs.status import Reality, State, reality
+from tui_ft.text import excerpt, sanitize
+
+CURVES = ("loss", "eval_loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
+JOBS: tuple[Job, ...] = ("train", "evaluate", "export")
+
+_LOG_LINES = 50
+_LOG_TAIL = 16_384
+_NEWS = 50
+_ALERTS = 100
+_TIMED_STEPS = 64
+# Above this many unread bytes only every n-th step is parsed, so that a run of a million steps opens at once.
+_SAMPLE_ABOVE = 24 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """Something the user should look at, with one proposed action. `id` is stable."""
+
+    id: str
+    severity: Literal["info", "warning", "error"]
+    what: str
+    action: str
+    step: int | None
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """One line of what happened: saved, evaluated, asked to stop."""
+
+    time: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Best:
+    """The lowest validation loss so far and the step it was reached at."""
+
+    step: int
+    eval_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """A GPU as the worker sampled it. None: the driver did not say."""
+
+    name: str
+    memory_bytes: int | None
+    total_bytes: int | None
+    utilisation: float | None
+    temperature_c: int | None
+    power_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunView:
+    """A run at one moment. Times in seconds, sizes in bytes; None is unknown."""
+
+    run: str
+    dir: str
+    name: str
+    state: State
+    job: Job
+    alive: bool
+    phase: str
+    message: str
+    fix: str
+    pid: int | None
+    step: int
+    steps: int | None
+    done: int
+    total: int | None
+    loss: float | None
+    eval_loss: float | None
+    best: Best | None
+    lr: float | None
+    grad_norm: float | None
+    tokens_per_s: float | None
+    tokens: int | None
+    memory_bytes: int | None
+    gpus: tuple[Gauge, ...]
+    started: float | None
+    elapsed_s: float | None
+    eta_s: tuple[float, float] | None
+    alerts: tuple[Alert, ...]
+    artefacts: tuple[Artefact, ...]
+    jobs: dict[Job, State]
+    curves: dict[str, Curve] = field(repr=False)
+    news: tuple[News, ...] = field(repr=False)
+    log: tuple[str, ...] = field(repr=False)
+    plan: dict[str, Any] = field(repr=False)
+    garbage: int = 0
+
+
+def view(folder: RunFolder) -> RunView:
+    """The run as its files say now."""
+    return RunWatcher(folder).poll()
+
+
+class RunWatcher:
+    """Follows one run. `poll` reads what is new since the last call."""
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self._reader = EventReader(folder.events)
+        self._plan: dict[str, Any] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._builders = {name: CurveBuilder() for name in CURVES}
+        self._alerts: deque[Alert] = deque(maxlen=_ALERTS)
+        self._news: deque[News] = deque(maxlen=_NEWS)
+        self._last_step: Event = {}
+        self._best: Best | None = None
+        self._gpus: tuple[Gauge, ...] = ()
+        self._step_seconds: deque[float] = deque(maxlen=_TIMED_STEPS)
+        self._eval_seconds: deque[float] = deque(maxlen=8)
+        self._started: float | None = None
+        self._last_time: float | None = None
+
+    def poll(self, *, now: float | None = None) -> RunView:
+        """The run as its files say now."""
+        moment = time.time() if now is None else now
+        self._read_events()
+        if not self._plan:
+            self._plan = _read_json(self.folder.plan)
+        realities = {job: reality(self.folder, job, now=moment) for job in JOBS}
+        job: Job = next((job for job in JOBS if realities[job].alive), "train")
+        current = realities[job]
+        status = current.status
+        curves = {name: builder.curve() for name, builder in self._builders.items()}
+        step = max(status.step, self._last_step.get("step", 0)) if job == "train" else status.step
+        best = self._best
+        if status.best_step is not None and status.best_loss is not None:
+            best = Best(status.best_step, status.best_loss)
+        steps = status.steps or realities["train"].status.steps or self._plan.get("steps")
+        message = sanitize(current.message)
+        return RunView(
+            run=self.folder.id,
+            dir=str(self.folder.path),
+            name=sanitize(str(self._plan.get("name", self.folder.id))),
+            state=current.state,
+            job=job,
+            alive=current.alive,
+            phase=sanitize(status.phase),
+            message=message,
+            fix=f"`tui-ft resume {self.folder.id}` goes on from the last checkpoint."
+            if current.state == "lost" and job == "train"
+            else sanitize(status.fix),
+            pid=status.pid,
+            step=step,
+            steps=steps if isinstance(steps, int) else None,
+            done=status.done,
+            total=status.total,
+            loss=self._builders["loss"].last,
+            eval_loss=self._builders["eval_loss"].last,
+            best=best,
+            lr=self._builders["lr"].last,
+            grad_norm=self._builders["grad_norm"].last,
+            tokens_per_s=self._builders["tokens_per_s"].last,
+            tokens=self._last_step.get("tokens"),
+            memory_bytes=self._last_step.get("memory_bytes"),
+            gpus=self._gpus,
+            started=self._started,
+            elapsed_s=self._elapsed(current, moment),
+            eta_s=self._eta(current, step, steps),
+            alerts=tuple(self._alerts),
+            artefacts=artefacts(self.folder),
+            jobs={name: found.state for name, found in realities.items() if _has_begun(name, found)},
+            curves=curves,
+            news=tuple(self._news),
+            log=_tail(self.folder.log),
+            plan=self._plan,
+            garbage=self._reader.garbage,
+        )
+
+    def _read_events(self) -> None:
+        restarts = self._reader.restarts
+        stride = 1 + self._reader.unread_bytes // _SAMPLE_ABOVE
+        skipped = 0
+        for line in self._reader.lines():
+            if self._reader.restarts != restarts:
+                restarts = self._reader.restarts
+                self._reset()
+            if stride > 1 and is_kind(line, b"step"):
+                skipped += 1
+                if skipped % stride:
+                    continue
+            event = self._reader.parse(line)
+            if event is not None:
+                self._take(event)
+
+    def _take(self, event: Event) -> None:
+        moment = event.get("t")
+        at = float(moment) if isinstance(moment, int | float) else 0.0
+        match event["kind"]:
+            case "step":
+                self._take_step(event)
+            case "eval":
+                self._take_eval(event)
+            case "start":
+                self._take_start(event, at)
+            case "alert":
+                self._alerts.append(_alert(event, at))
+            case "gpu":
+                self._gpus = _gauges(event)
+        if self._started is None and at:
+            self._started = at
+        self._last_time = at or self._last_time
+        text = event.get("text")
+        if isinstance(text, str) and text:
+            self._news.append(News(at, excerpt(text, 200)))
+
+    def _take_start(self, event: Event, at: float) -> None:
+        if event.get("job", "train") != "train":
+            return
+        step = event.get("resumed_from")
+        if isinstance(step, int):
+            # The run went back to its checkpoint; what came after it is done again.
+            for builder in self._builders.values():
+                builder.cut(step)
+            if self._best is not None and self._best.step > step:
+                self._best = None
+        self._step_seconds.clear()
+        self._last_step = {}
+        self._started = self._started or at or None
+
+    def _take_step(self, event: Event) -> None:
+        step = event.get("step")
+        if not isinstance(step, int):
+            return
+        for name in ("loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes"):
+            if name in event:
+                self._builders[name].add(step, _number(event[name]))
+        seconds = _number(event.get("seconds"))
+        if seconds is not None:
+            self._step_seconds.append(seconds)
+        self._last_step = event
+
+    def _take_eval(self, event: Event) -> None:
+        step, loss = event.get("step"), _number(event.get("eval_loss"))
+        if not isinstance(step, int):
+            return
+        self._builders["eval_loss"].add(step, loss)
+        seconds = _number(event.get("seconds"))
+        if seconds is not None:
+            self._eval_seconds.append(seconds)
+        if loss is not None and (self._best is None or loss < self._best.eval_loss):
+            self._best = Best(step, loss)
+
+    def _elapsed(self, current: Reality, now: float) -> float | None:
+        if self._started is None:
+            return None
+        end = now if current.alive else current.status.heartbeat or self._last_time
+        return None if end is None else max(0.0, end - self._started)
+
+    def _eta(self, current: Reality, step: int, steps: Any) -> tuple[float, float] | None:
+        """Seconds left, from the middle half of recent step times, and evaluations still to come."""
+        if not current.alive or current.status.job != "train" or not isinstance(steps, int):
+            return None
+        if len(self._step_seconds) < 3 or step >= steps:
+            return None
+        low, _, high = quantiles(self._step_seconds, n=4)
+        every = _number((self._plan.get("train") or {}).get("eval_every")) or 0
+        evaluations = (steps // every - step // every) if every else 0
+        extra = evaluations * median(self._eval_seconds) if self._eval_seconds else 0.0
+        return ((steps - step) * low + extra, (steps - step) * high + extra)
+
+
+def show_json(run: RunView) -> dict[str, Any]:
+    """The object `tui-ft show --json` prints. Keys are public."""
+    return {
+        "run": run.run,
+        "dir": run.dir,
+        "name": run.name,
+        "state": run.state,
+        "job": run.job,
+        "alive": run.alive,
+        "phase": run.phase,
+        "message": run.message,
+        "fix": run.fix,
+        "pid": run.pid,
+        "step": run.step,
+        "steps": run.steps,
+        "loss": run.loss,
+        "eval_loss": run.eval_loss,
+        "best": None if run.best is None else {"step": run.best.step, "eval_loss": run.best.eval_loss},
+        "lr": run.lr,
+        "grad_norm": run.grad_norm,
+        "tokens_per_s": run.tokens_per_s,
+        "tokens": run.tokens,
+        "memory_bytes": run.memory_bytes,
+        "started": run.started,
+        "elapsed_s": run.elapsed_s,
+        "eta_s": None if run.eta_s is None else {"low": run.eta_s[0], "high": run.eta_s[1]},
+        "alerts": [
+            {
+                "id": a.id,
+                "severity": a.severity,
+                "what": a.what,
+                "action": a.action,
+                "step": a.step,
+                "time": a.time,
+            }
+            for a in run.alerts
+        ],
+        "artefacts": [
+            {"kind": a.kind, "path": a.path, "bytes": a.bytes, "step": a.step} for a in run.artefacts
+        ],
+        "jobs": dict(run.jobs),
+        "curves": {
+            name: {"steps": list(curve.steps), "values": list(curve.values)}
+            for name, curve in run.curves.items()
+        },
+    }
+
+
+def _has_begun(job: Job, found: Reality) -> bool:
+    return job == "train" or found.alive or found.status.state != "queued"
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _alert(event: Event, at: float) -> Alert:
+    severity = event.get("severity")
+    step = event.get("step")
+    return Alert(
+        id=excerpt(str(event.get("id", "alert")), 60),
+        severity=severity if severity in ("info", "warning", "error") else "warning",
+        what=excerpt(str(event.get("what", "")), 300),
+        action=excerpt(str(event.get("action", "")), 300),
+        step=step if isinstance(step, int) else None,
+        time=at,
+    )
+
+
+def _gauges(event: Event) -> tuple[Gauge, ...]:
+    found = event.get("gpus")
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+    return tuple(
+        Gauge(
+            name=excerpt(str(entry.get("name", "GPU")), 40),
+            memory_bytes=_whole(entry.get("memory_bytes")),
+            total_bytes=_whole(entry.get("total_bytes")),
+            utilisation=_number(entry.get("utilisation")),
+            temperature_c=_whole(entry.get("temperature_c")),
+            power_w=_number(entry.get("power_w")),
+        )
+        for entry in entries
+    )
+
+
+def _whole(value: object) -> int | None:
+    number = _number(value)
+    return None if number is None else int(number)
+
+
+def _tail(path: Path) -> tuple[str, ...]:
+    """The last lines of the log, harmless to show."""
+    try:
+        with path.open("rb") as file:
+            end = file.seek(0, 2)
+            file.seek(max(0, end - _LOG_TAIL))
+            text = file.read().decode("utf-8", "replace")
+    except OSError:
+        return ()
+    # A progress bar redraws its line after a carriage return; only its last state counts.
+    lines = [sanitize(line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
+    return tuple(line for line in lines if line.strip())[-_LOG_LINES:]
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
