@@ -6,15 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict
 
-Shape = Literal["messages", "sharegpt", "alpaca", "prompt-completion", "text", "preference", "kto"]
+# "unknown": no shape fits, the user has to say which column is what.
+Shape = Literal["messages", "sharegpt", "alpaca", "prompt-completion", "text", "preference", "kto", "unknown"]
 
 
 class Message(TypedDict, total=False):
-    """One turn. `role` is system, user, assistant or tool."""
+    """One turn. `role` is system, user, assistant or tool.
+
+    A call in `tool_calls` is {"type": "function", "function": {"name": str, "arguments": {...}}}.
+    """
 
     role: str
     content: str
     tool_calls: list[dict[str, Any]]
+    reasoning_content: str
+    name: str
+    tool_call_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +31,27 @@ class RawRow:
     file: str
     line: int
     values: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A place in a file that holds no row. `line` as in RawRow, `excerpt` is sanitised."""
+
+    file: str
+    line: int
+    what: str
+    excerpt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """A row that was read but cannot be learned from. `id` is the id of the finding it counts towards."""
+
+    id: str
+    file: str
+    line: int
+    what: str
+    excerpt: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +74,17 @@ class Row:
     tools: tuple[dict[str, Any], ...] = ()
 
     @property
+    def dialogue(self) -> tuple[Message, ...]:
+        """The conversation with its answer: for a preference pair the chosen one is its last turn."""
+        if self.chosen is None:
+            return self.messages
+        return (*self.messages, Message(role="assistant", content=self.chosen))
+
+    @property
     def answer(self) -> str:
         """The last assistant turn, the thing that is learned and compared; "" when there is none."""
-        if self.messages and self.messages[-1]["role"] == "assistant":
-            return self.messages[-1].get("content", "")
-        return ""
+        turns = self.dialogue
+        return turns[-1].get("content", "") if turns and turns[-1]["role"] == "assistant" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +98,12 @@ class Finding:
     why: str  # why it hurts
     fix: str
     examples: tuple[Example, ...] = ()
+    ignored: bool = False  # its id is in `[data] ignore`: shown, but it does not block
+
+    @property
+    def blocks(self) -> bool:
+        """True when training must not start before this is mended or accepted."""
+        return self.severity == "error" and not self.ignored
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +126,7 @@ class ColumnMapping:
 
 @dataclass(frozen=True, slots=True)
 class Lengths:
-    """Token lengths of the usable rows with the model's own tokenizer and template."""
+    """Token lengths of the usable rows with the model's own tokenizer and template, before any cut."""
 
     lengths: tuple[int, ...]  # one per usable row, in row order
     answer_tokens: int  # tokens that are learned from, over all rows
@@ -126,8 +166,9 @@ class DatasetReport:
     lengths: Lengths | None  # None without a tokenizer
     answers_look_like: Literal["json", "label", "short", "long", "none"]
     median_answer_characters: int
+    columns: tuple[str, ...] = ()  # every column seen, for a mapping that is corrected by hand
 
     @property
     def blocked(self) -> bool:
         """True when training must not start before something is mended or accepted."""
-        return any(finding.severity == "error" for finding in self.findings)
+        return any(finding.blocks for finding in self.findings)
