@@ -29,7 +29,7 @@ class CurveBuilder:
     """
 
     def __init__(self, most: int = MOST_POINTS) -> None:
-        self._most = most
+        self._most = max(2, most - most % 2)  # even, so that halving loses no bucket
         self._width = 1
         self._steps: list[int] = []
         self._values: list[float | None] = []
