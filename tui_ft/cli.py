@@ -64,9 +64,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "recipe", metavar="RECIPE", nargs="+", help="recipe files; several run one after the other"
-    )
+    _recipe(parser)
     parser.add_argument(
         "--follow", action="store_true", help="stay and print progress; Ctrl-C leaves the run alive"
     )
@@ -130,6 +128,9 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "demo": ("the whole way on a built-in task, without a screen", _nothing),
 }
 
+# Commands that are one thing with different words; all others are modules of their own name.
+_MODULES = {"pause": "control", "stop": "control", "save": "control", "merge": "export"}
+
 
 def _common(parser: argparse.ArgumentParser) -> None:
     # SUPPRESS: a flag given before the command must not be undone by the default of the command's own.
@@ -169,7 +170,8 @@ def main(arguments: Sequence[str]) -> int:
     args = parser().parse_args(arguments)
     args.home = home(getattr(args, "home", None))
     args.json = getattr(args, "json", False)
-    command = importlib.import_module(f"tui_ft.commands.{args.command or 'wizard'}")
+    name = _MODULES.get(args.command, args.command or "wizard")
+    command = importlib.import_module(f"tui_ft.commands.{name}")
     try:
         return int(command.run(args))
     except TuiFtError as error:

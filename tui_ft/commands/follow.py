@@ -1,0 +1,89 @@
+"""Following a run line by line: what `watch`, `--follow`, `demo` and plain mode print."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+from tui_ft.errors import RunFailed
+from tui_ft.runs.folder import Job, RunFolder
+from tui_ft.runs.status import reality
+from tui_ft.runs.view import RunView, RunWatcher
+from tui_ft.text import duration
+
+Say = Callable[[str], None]
+
+_POLL_S = 0.5
+_STEP_LINE_EVERY_S = 5.0
+
+
+def follow(folder: RunFolder, job: Job, say: Say, *, patience_s: float = 30.0) -> RunView:
+    """Say what happens until the job's process has ended; returns the run as it is then.
+
+    `patience_s` is how long a process may take to take its lock. KeyboardInterrupt leaves the run alone.
+    """
+    watcher = RunWatcher(folder)
+    told = _Told()
+    started = time.monotonic()
+    while True:
+        current = reality(folder, job)
+        view = watcher.poll()
+        for line in told.news(view):
+            say(line)
+        waiting = current.status.state == "starting" and time.monotonic() - started < patience_s
+        if not current.alive and not waiting:
+            return watcher.poll()
+        time.sleep(_POLL_S)
+
+
+def ended_well(folder: RunFolder, job: Job) -> None:
+    """Raises RunFailed, with the reason and the way out, unless the job finished or was stopped."""
+    end = reality(folder, job)
+    if end.state in ("finished", "stopped", "paused"):
+        return
+    raise RunFailed(
+        end.message or f"the run is {end.state}",
+        where=folder.id,
+        fix=" ".join(filter(None, [end.status.fix, f"The log is {folder.log}."])),
+    )
+
+
+class _Told:
+    """What was said already, so that nothing is said twice."""
+
+    def __init__(self) -> None:
+        self._news_until = 0.0
+        self._step = -1
+        self._step_at = 0.0
+        self._phase = ""
+
+    def news(self, view: RunView) -> Iterator[str]:
+        if view.phase and view.phase != self._phase and view.alive:
+            self._phase = view.phase
+            yield f"{_clock()}  {view.phase}"
+        for item in view.news:
+            if item.time > self._news_until:
+                self._news_until = item.time
+                yield f"{_clock()}  {item.text}"
+        now = time.monotonic()
+        if view.step > self._step and now - self._step_at >= _STEP_LINE_EVERY_S and view.loss is not None:
+            self._step, self._step_at = view.step, now
+            yield f"{_clock()}  {step_line(view)}"
+
+
+def step_line(view: RunView) -> str:
+    """Where a training is, on one line."""
+    parts = [f"step {view.step} of {view.steps if view.steps is not None else 'unknown'}"]
+    if view.loss is not None:
+        parts.append(f"loss {view.loss:.3f}")
+    if view.eval_loss is not None:
+        parts.append(f"validation {view.eval_loss:.3f}")
+    if view.tokens_per_s is not None:
+        parts.append(f"{view.tokens_per_s:,.0f} tokens/s")
+    if view.eta_s is not None:
+        parts.append(f"{duration(view.eta_s[0])} to {duration(view.eta_s[1])} left")
+    return " · ".join(parts)
+
+
+def _clock() -> str:
+    return time.strftime("%H:%M:%S")

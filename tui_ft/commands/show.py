@@ -1,0 +1,40 @@
+"""`tui-ft show RUN`: one run in numbers."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator
+
+from tui_ft.commands.follow import step_line
+from tui_ft.commands.output import emit, lines
+from tui_ft.errors import ExitCode
+from tui_ft.runs.folder import find
+from tui_ft.runs.view import RunView, show_json, view
+from tui_ft.text import duration, size
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Print the run as its files say now."""
+    shown = view(find(args.home, args.run))
+    if args.json:
+        emit(show_json(shown))
+    else:
+        lines(describe(shown))
+    return ExitCode.DONE
+
+
+def describe(shown: RunView) -> Iterator[str]:
+    """The run in lines for people."""
+    yield f"{shown.run}: {shown.state}" + (f", {shown.message}" if shown.message else "")
+    if shown.fix:
+        yield f"  {shown.fix}"
+    yield f"  {step_line(shown)}"
+    if shown.best:
+        yield f"  best validation loss {shown.best.eval_loss:.3f} at step {shown.best.step}"
+    if shown.elapsed_s is not None:
+        yield f"  {duration(shown.elapsed_s)} so far" if shown.alive else f"  took {duration(shown.elapsed_s)}"
+    for alert in shown.alerts:
+        yield f"  ! {alert.what} {alert.action}"
+    for artefact in shown.artefacts:
+        yield f"  {artefact.kind:10} {artefact.path} ({size(artefact.bytes)})"
+    yield f"  {shown.dir}"
