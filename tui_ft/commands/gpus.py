@@ -11,10 +11,10 @@ from tui_ft.hardware.detect import detect
 
 
 def run(args: argparse.Namespace) -> ExitCode:
-    """Print GPUs, host and notices. Exit code 1 when there is no GPU a run could use."""
+    """Print GPUs, host and notices."""
     hardware = detect(args.home)
     if args.json:
         emit(gpus_json(hardware))
     else:
         lines(gpu_rows(hardware))
-    return ExitCode.DONE if hardware.usable_gpus else ExitCode.ANSWER_IS_NO
+    return ExitCode.DONE
