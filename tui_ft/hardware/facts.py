@@ -18,7 +18,11 @@ class GpuProcess:
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """One GPU (or MIG slice) as NVML reports it. Memory in bytes, temperature in °C, power in watts."""
+    """One GPU (or MIG slice) as NVML reports it. Memory in bytes, temperature in °C, power in watts.
+
+    A card in MIG mode is listed as its slices, since CUDA cannot use it whole. A slice has the temperature
+    of its card; NVML does not measure power or utilisation per slice.
+    """
 
     index: int
     uuid: str
@@ -32,7 +36,20 @@ class Gpu:
     power_limit_w: float | None
     processes: tuple[GpuProcess, ...] = ()
     mig: bool = False
-    visible: bool = True  # not hidden by CUDA_VISIBLE_DEVICES
+    visible: bool = True  # CUDA shows it to a process started here (CUDA_VISIBLE_DEVICES, one MIG slice)
+    slice: int | None = None  # number of the MIG slice on its card
+
+    @property
+    def id(self) -> str:
+        """What names this GPU in CUDA_VISIBLE_DEVICES: its UUID, or its index if that is unknown."""
+        return self.uuid or str(self.index)
+
+    @property
+    def used_bytes(self) -> int | None:
+        """Memory in use by anyone, driver included."""
+        if self.total_bytes is None or self.free_bytes is None:
+            return None
+        return self.total_bytes - self.free_bytes
 
     @property
     def bf16(self) -> bool | None:
@@ -53,6 +70,7 @@ class Mount:
     total_bytes: int
     free_bytes: int
     uses: tuple[str, ...]  # "runs", "model cache", "temporary files"
+    filesystem: str = ""  # "ext4", "overlay", "tmpfs"; empty when unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,16 +84,48 @@ class Host:
     ram_limited_by_container: bool
     cpu_bf16: bool  # avx512_bf16 or amx_bf16: bf16 is faster than fp32 on this processor
     mounts: tuple[Mount, ...]
+    shared_memory_bytes: int | None = None  # size of /dev/shm
+
+
+@dataclass(frozen=True, slots=True)
+class HostSample:
+    """The host at one moment, for a dashboard. `busy_s` and `total_s` serve the next sample."""
+
+    cpu: float | None  # share of all cores that was busy since the sample before; None on the first
+    ram_used_bytes: int
+    ram_total_bytes: int
+    busy_s: float
+    total_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class NvidiaTraces:
+    """What the machine shows of NVIDIA hardware without asking NVML."""
+
+    card: bool  # an NVIDIA display controller is on the PCI bus
+    driver: bool  # the kernel module is loaded
+    container: bool  # we run inside a container
+
+
+@dataclass(frozen=True, slots=True)
+class TorchBuild:
+    """The installed PyTorch, known without importing it."""
+
+    version: str
+    cuda: tuple[int, int] | None  # CUDA it was built with; None for a CPU or ROCm build
+    rocm: str | None = None
+    published_archs: tuple[str, ...] = ()  # "sm_80", … that the project's own wheels for this CUDA carry
 
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the user should know about the box. `id` is stable."""
+    """Something the user should know about the box. `id` is stable. `gpu` is a Gpu.id, or empty."""
 
     id: str
     severity: Literal["info", "warning", "error"]
     what: str
     fix: str = ""
+    gpu: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +137,15 @@ class Hardware:
     driver: str | None
     cuda_driver: tuple[int, int] | None  # newest CUDA the driver can run
     notices: tuple[Notice, ...] = ()
+    torch: TorchBuild | None = None
 
     @property
     def usable_gpus(self) -> tuple[Gpu, ...]:
-        """GPUs a run may use: visible, and not ruled out by an error notice."""
-        if any(notice.severity == "error" for notice in self.notices):
+        """GPUs a run may use: visible, and not ruled out by an error notice about them or about the box."""
+        barred = {notice.gpu for notice in self.notices if notice.severity == "error"}
+        if "" in barred:
             return ()
-        return tuple(gpu for gpu in self.gpus if gpu.visible)
+        return tuple(gpu for gpu in self.gpus if gpu.visible and gpu.id not in barred)
 
     @property
     def device(self) -> Literal["cuda", "cpu"]:
