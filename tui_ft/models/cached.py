@@ -87,13 +87,13 @@ def local_models(home: Home, *, cache: Path | None = None) -> list[LocalModel]:
 
 
 def usable(folder: Path) -> bool:
-    """A folder with config, tokenizer and safetensors weights. Every shard an index names must be there."""
-    return (
-        (folder / "config.json").is_file()
-        and (folder / "tokenizer.json").is_file()
-        and bool(weight_files(folder))
-        and not missing_shards(folder)
-    )
+    """A folder with config, tokenizer and all of its weights."""
+    return complete(folder) and (folder / "tokenizer.json").is_file()
+
+
+def complete(folder: Path) -> bool:
+    """A folder with config and safetensors weights; every shard an index names is there."""
+    return (folder / "config.json").is_file() and bool(weight_files(folder)) and not missing_shards(folder)
 
 
 def weight_files(folder: Path) -> list[Path]:

@@ -6,10 +6,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from tui_ft.models.cached import complete
+
 
 @dataclass(frozen=True, slots=True)
 class Dims:
-    """The sizes that decide memory and time. Counts of parameters are exact where the headers allow."""
+    """The sizes that decide memory and time.
+
+    `intermediate` is that of one expert in a mixture of experts. `approximate`: the architecture isn't one
+    of `config.KNOWN`, the sizes were read by the usual names and the layers may hold more than these say.
+    """
 
     layers: int
     hidden: int
@@ -22,6 +28,7 @@ class Dims:
     experts: int = 0  # 0 for dense models
     experts_per_token: int = 0
     sliding_window: int | None = None
+    approximate: bool = False
 
     @property
     def q_size(self) -> int:
@@ -41,7 +48,7 @@ class ModelFacts:
     id: str  # as the user named it
     folder: Path | None  # where its files are on this machine; None when only its config could be fetched
     revision: str | None  # hub commit
-    source: Literal["folder", "cache", "hub", "built-in"]
+    source: Literal["folder", "cache", "hub", "built-in", "catalogue"]  # catalogue: the hub was not reached
     model_type: str  # config.json's model_type, e.g. "llama"
     architecture: str  # e.g. "LlamaForCausalLM"
     dims: Dims | None  # None for an architecture whose config we cannot read
@@ -55,9 +62,10 @@ class ModelFacts:
     gated: bool | None  # None: unknown, the hub was not asked
     quantized: str | None  # quantisation method of the stored weights, e.g. "bitsandbytes"
     needs_remote_code: bool
+    notes: tuple[str, ...] = ()  # what the user should know about these facts, a sentence each
     config: dict[str, Any] = field(repr=False, hash=False, compare=False, default_factory=dict)
 
     @property
     def has_weights(self) -> bool:
         """True when safetensors weights are on this machine."""
-        return self.folder is not None and any(self.folder.glob("*.safetensors"))
+        return self.folder is not None and complete(self.folder)
