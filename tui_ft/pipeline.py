@@ -50,20 +50,25 @@ class Prepared:
     plan: Plan
 
 
-def open_recipe(name: str) -> OpenedRecipe:
-    """A recipe file, or a starter recipe by its name. Raises InputError."""
+def recipe_path(name: str) -> Path:
+    """The file of a recipe given by path, or by the name of a starter recipe. Raises InputError."""
     starters = {starter.name: starter.path for starter in available()}
     path = Path(name).expanduser()
-    if not path.exists() and name in starters:
-        path = starters[name]
-    if not path.exists():
-        near = nearest(name, [*starters, *(p.name for p in _recipes_near(path))])
-        raise InputError(
-            f"there is no recipe at {path}",
-            fix=f"Did you mean {near[0]}?" if near else "`tui-ft recipe list` shows those that ship with tui-ft.",
-        )
-    recipe = recipes.load(path)
-    return OpenedRecipe(recipe, path.absolute().parent, path.read_text(encoding="utf-8-sig"))
+    if path.exists():
+        return path
+    if name in starters:
+        return starters[name]
+    near = nearest(name, [*starters, *(p.name for p in _recipes_near(path))])
+    raise InputError(
+        f"there is no recipe at {path}",
+        fix=f"Did you mean {near[0]}?" if near else "`tui-ft recipe list` shows those that ship with tui-ft.",
+    )
+
+
+def open_recipe(name: str) -> OpenedRecipe:
+    """A recipe by path or starter name. Raises InputError listing every mistake in it."""
+    path = recipe_path(name)
+    return OpenedRecipe(recipes.load(path), path.absolute().parent, path.read_text(encoding="utf-8-sig"))
 
 
 def _recipes_near(path: Path) -> list[Path]:
