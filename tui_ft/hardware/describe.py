@@ -65,8 +65,10 @@ def gpu_rows(hardware: Hardware) -> list[str]:
     for notice in hardware.notices:
         mark = {"error": "problem", "warning": "note", "info": "info"}[notice.severity]
         lines += ["", *_wrapped(f"{mark:<7} ", notice.what)]
-        if notice.fix:
-            lines += _wrapped("        ", notice.fix)
+        instruction, *commands = notice.fix.splitlines() or [""]
+        if instruction:
+            lines += _wrapped("        ", instruction)
+        lines += [f"        {command}" for command in commands]
     return lines
 
 

@@ -119,7 +119,10 @@ class TorchBuild:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """Something the user should know about the box. `id` is stable. `gpu` is a Gpu.id, or empty."""
+    """Something the user should know about the box. `id` is stable. `gpu` is a Gpu.id, or empty.
+
+    In `fix`, a command to type stands on a line of its own, so that it can be copied.
+    """
 
     id: str
     severity: Literal["info", "warning", "error"]

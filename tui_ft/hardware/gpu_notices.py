@@ -30,8 +30,8 @@ def _unreadable(evidence: Evidence) -> Iterator[Notice]:
             "gpu-unreadable",
             "error",
             f"{labels[gpu_id]} cannot be used: the driver says “{reason}”.",
-            "A lost GPU comes back with a restart; sudo dmesg | grep -i xid shows what happened to it. On a "
-            "rented machine, choose another.",
+            "A lost GPU comes back with a restart; on a rented machine, take another. The kernel says why:\n"
+            "sudo dmesg | grep -i xid",
             gpu_id,
         )
 
@@ -46,7 +46,7 @@ def _hidden(evidence: Evidence) -> Iterator[Notice]:
             "all-hidden",
             "warning",
             f"{setting} {hides} {which}. Everything runs on the CPU.",
-            "unset CUDA_VISIBLE_DEVICES",
+            "To use it, type:\nunset CUDA_VISIBLE_DEVICES",
         )
     elif seen.unknown is not None:
         yield Notice(
@@ -62,7 +62,7 @@ def _hidden(evidence: Evidence) -> Iterator[Notice]:
             "warning",
             "The GPUs differ. CUDA numbers them fastest first, this list follows the slots: "
             f"{setting} may mean other GPUs than shown here.",
-            "export CUDA_DEVICE_ORDER=PCI_BUS_ID, or name the GPUs by UUID.",
+            "Name the GPUs by UUID, or type:\nexport CUDA_DEVICE_ORDER=PCI_BUS_ID",
         )
 
 
@@ -73,8 +73,8 @@ def _slices(evidence: Evidence) -> Iterator[Notice]:
             "mig-without-slice",
             "warning",
             f"GPU {index} is in MIG mode but has no slice, so it cannot be used.",
-            f"Make one: sudo nvidia-smi mig -cgi 0 -C -i {index}. "
-            f"Or switch MIG off: sudo nvidia-smi -i {index} -mig 0",
+            "Make a slice of the whole card, or switch MIG off:\n"
+            f"sudo nvidia-smi mig -cgi 0 -C -i {index}\nsudo nvidia-smi -i {index} -mig 0",
         )
     if slices:
         used = next((gpu for gpu in slices if gpu.visible), None)
@@ -84,7 +84,8 @@ def _slices(evidence: Evidence) -> Iterator[Notice]:
             "info",
             f"{count(len(slices), 'MIG slice')} found. A run uses one slice{which}. "
             "Load and power of a slice cannot be measured.",
-            "To use another one: export CUDA_VISIBLE_DEVICES=<its UUID>. `tui-ft gpus --json` shows them."
+            "To use another one, name its UUID (`tui-ft gpus --json` shows them):\n"
+            "export CUDA_VISIBLE_DEVICES=MIG-…"
             if len(slices) > 1
             else "",
         )

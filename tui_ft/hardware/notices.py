@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from tui_ft.hardware import gpu_notices, torch_notices
 from tui_ft.hardware.evidence import Evidence
-from tui_ft.hardware.facts import Notice, NvidiaTraces
+from tui_ft.hardware.facts import Mount, Notice, NvidiaTraces
 from tui_ft.hardware.nvml import Failure, FailureKind
 from tui_ft.text import GIB, size
 
@@ -19,8 +19,8 @@ _FAILURES: dict[FailureKind, tuple[str, str, str]] = {
     "no-driver": (
         "driver-not-loaded",
         "The NVIDIA library is installed, but the driver is not loaded, so no GPU can be used.",
-        "In a container: start it with --gpus all. On your own machine: sudo modprobe nvidia, or restart. "
-        "On a rented machine, restart it or choose another.",
+        "In a container: start it with --gpus all. On a rented machine: restart it or choose another. "
+        "On your own machine: restart it, or type\nsudo modprobe nvidia",
     ),
     "version-mismatch": (
         "driver-mismatch",
@@ -102,24 +102,41 @@ def _no_library(traces: NvidiaTraces) -> Notice:
         "no-driver",
         "error",
         "There is an NVIDIA GPU in this machine, but no NVIDIA driver is installed.",
-        "Install the driver (on Ubuntu: sudo ubuntu-drivers install), then restart the machine.",
+        "Install the driver, then restart the machine. On Ubuntu:\nsudo ubuntu-drivers install",
     )
+
+
+def mount_notices(mount: Mount) -> Iterator[Notice]:
+    """Too little space, or a place that does not last."""
+    tight = [use for use in mount.uses if mount.free_bytes < _LOW_DISK.get(use, 0)]
+    if tight:
+        yield Notice(
+            "low-disk",
+            "warning",
+            f"Only {size(mount.free_bytes)} free on {mount.path}, which holds {' and '.join(tight)}. "
+            "A model, its checkpoints and its exports take several times the size of its weights.",
+            "Free some space, or use a larger disk: --home FOLDER for runs, HF_HOME for the model cache, "
+            "TMPDIR for temporary files.",
+        )
+    if "runs" in mount.uses and mount.filesystem == "tmpfs":
+        yield Notice(
+            "runs-in-memory",
+            "warning",
+            "Runs are kept in memory (tmpfs): they take RAM, and are gone after a restart.",
+            "Choose a folder on a disk with --home or TUI_FT_HOME.",
+        )
+    if "runs" in mount.uses and mount.filesystem == "overlay":
+        yield Notice(
+            "runs-in-container",
+            "info",
+            "Runs are kept inside the container and are gone when it is removed.",
+            "To keep them, choose a mounted volume (often /workspace) with --home or TUI_FT_HOME.",
+        )
 
 
 def _storage(evidence: Evidence) -> Iterator[Notice]:
     for mount in evidence.host.mounts:
-        tight = [use for use in mount.uses if mount.free_bytes < _LOW_DISK.get(use, 0)]
-        if tight:
-            yield Notice(
-                "low-disk",
-                "warning",
-                f"Only {size(mount.free_bytes)} free on {mount.path}, which holds {' and '.join(tight)}. "
-                "A model, its checkpoints and its exports take several times the size of its weights.",
-                "Free some space, or use a larger disk: --home FOLDER for runs, HF_HOME for the model cache, "
-                "TMPDIR for temporary files.",
-            )
-        if "runs" in mount.uses:
-            yield from _fleeting(mount.filesystem)
+        yield from mount_notices(mount)
     shared = evidence.host.shared_memory_bytes
     if shared is not None and shared < _SMALL_SHARED_MEMORY and len(evidence.visible) > 1:
         yield Notice(
@@ -128,21 +145,4 @@ def _storage(evidence: Evidence) -> Iterator[Notice]:
             f"/dev/shm is {size(shared)}. Training on several GPUs exchanges data there and may crash with "
             "a bus error.",
             "Start the container with --shm-size=8g, or use one GPU.",
-        )
-
-
-def _fleeting(filesystem: str) -> Iterator[Notice]:
-    if filesystem == "tmpfs":
-        yield Notice(
-            "runs-in-memory",
-            "warning",
-            "Runs are kept in memory (tmpfs): they take RAM, and are gone after a restart.",
-            "Choose a folder on a disk with --home or TUI_FT_HOME.",
-        )
-    elif filesystem == "overlay":
-        yield Notice(
-            "runs-in-container",
-            "info",
-            "Runs are kept inside the container and are gone when it is removed.",
-            "To keep them, choose a mounted volume (often /workspace) with --home or TUI_FT_HOME.",
         )

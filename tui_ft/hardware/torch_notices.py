@@ -24,7 +24,7 @@ def about(evidence: Evidence) -> Iterator[Notice]:
             "no-torch",
             "error",
             "PyTorch is not installed, so nothing can be trained.",
-            line or f"pip install torch --index-url {INDEX}/cpu",
+            "Install it:\n" + (line or f"pip install torch --index-url {INDEX}/cpu"),
         )
         return
     misfit = _misfit(evidence, build)
@@ -43,14 +43,15 @@ def _misfit(evidence: Evidence, build: TorchBuild) -> tuple[Notice, ...]:
         purpose = "AMD GPUs" if build.rocm else "the CPU only"
         card = short_name(gpu.name)
         what = f"The installed PyTorch ({build.version}) cannot use the {card}: it is made for {purpose}."
-        return (Notice("torch-without-cuda", "error", what, better or _newer_driver(12)),)
+        fix = f"Replace it by one for this GPU:\n{better}" if better else _newer_driver(12)
+        return (Notice("torch-without-cuda", "error", what, fix),)
     if driver is not None and driver[0] < build.cuda[0]:
         what = (
             f"The NVIDIA driver ({evidence.reading.driver or 'version unknown'}) runs CUDA up to "
             f"{dotted(driver)}, but the installed PyTorch ({build.version}) is made for CUDA "
             f"{dotted(build.cuda)}."
         )
-        fix = f"Install a PyTorch for this driver: {better}" if better else _newer_driver(build.cuda[0])
+        fix = f"Install a PyTorch for this driver:\n{better}" if better else _newer_driver(build.cuda[0])
         return (Notice("driver-too-old", "error", what, fix),)
     return ()
 
@@ -81,14 +82,16 @@ def _kernels(evidence: Evidence, build: TorchBuild) -> Iterator[Notice]:
     for gpu in evidence.visible:
         if gpu.capability is None or runs_on(archs, gpu.capability) is not False:
             continue
+        better = install_line(gpu.capability, evidence.reading.cuda_driver)
         card = f"{short_name(gpu.name)} (sm_{gpu.capability[0]}{gpu.capability[1]})"
         yield Notice(
             "no-kernels",
             "error" if measured else "warning",
             f"The installed PyTorch ({build.version}) {verb} no code for the {card}. "
             f"It has {', '.join(archs)}.",
-            install_line(gpu.capability, evidence.reading.cuda_driver)
-            or "No current PyTorch for this driver runs on this GPU. Use another GPU, or update the driver.",
+            f"Replace it by one for this GPU:\n{better}"
+            if better
+            else "No current PyTorch for this driver runs on this GPU. Use another GPU or a newer driver.",
             gpu.id,
         )
 
@@ -106,7 +109,7 @@ def _tried(evidence: Evidence, build: TorchBuild, *, explained: bool) -> Iterato
             f"PyTorch could not be tried out: {probe.error}.",
             "Try `tui-ft doctor` again; the first start after an installation is slow."
             if probe.slow
-            else f"Install it again: {pip_line(wheels, 'torch==' + build.version.partition('+')[0])}",
+            else f"Install it again:\n{pip_line(wheels, 'torch==' + build.version.partition('+')[0])}",
         )
     elif evidence.visible and build.cuda and not probe.available and not explained:
         yield Notice(
@@ -153,6 +156,6 @@ def _failures(tried: Tried, gpu: Gpu | None) -> Iterator[Notice]:
             "4bit-fails",
             "warning",
             f"4-bit weights (QLoRA) do not work {where}: {failure}",
-            "Use LoRA, or install bitsandbytes again: pip install --force-reinstall --no-deps bitsandbytes",
+            "Use LoRA, or install bitsandbytes again:\npip install --force-reinstall --no-deps bitsandbytes",
             gpu_id,
         )
