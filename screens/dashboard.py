@@ -1,0 +1,230 @@
+"""A run as text: what the dashboard shows, from a RunView. Pure, so that it can be tested without a screen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from textual.content import Content
+
+from tui_ft.hardware.facts import HostSample
+from tui_ft.runs.curves import Curve
+from tui_ft.runs.view import Gauge, RunView
+from tui_ft.text import GIB, duration, percent
+
+from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, ink, join, labelled
+from .widgets.bar import level
+from .widgets.chart import Trace
+from .widgets.raster import Point, Series, smooth
+
+_SMOOTH_FROM = 40  # with fewer points the raw curve is clear enough
+
+STATE_WORDS = {
+    "queued": "waiting to start",
+    "starting": "starting",
+    "training": "training",
+    "evaluating": "measuring",
+    "exporting": "exporting",
+    "saving": "saving",
+    "pausing": "pausing",
+    "paused": "paused",
+    "stopping": "stopping",
+    "stopped": "stopped",
+    "finished": "finished",
+    "failed": "failed",
+    "lost": "lost",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What an hour costs and what the run may cost; 0 is unknown."""
+
+    per_hour: float = 0.0
+
+    def spent(self, view: RunView) -> str:
+        """`$0.21 of ~$0.42`; "" without a price."""
+        if not self.per_hour or view.elapsed_s is None:
+            return ""
+        spent = view.elapsed_s / 3600 * self.per_hour
+        if view.eta_s is None:
+            return f"${spent:,.2f}"
+        to_come = sum(view.eta_s) / 2 / 3600 * self.per_hour
+        return f"${spent:,.2f} of ~${spent + to_come:,.2f}"
+
+
+def state_words(view: RunView, silent_s: float | None = None) -> str:
+    """The state as people say it."""
+    if silent_s is not None:
+        return f"{STATE_WORDS[view.state]}, no heartbeat for {silent_s:.0f} s"
+    return STATE_WORDS[view.state]
+
+
+def where(view: RunView) -> Content:
+    """`step 61 of 105 · 18 min left (16–21)` for the header."""
+    parts = [f"step {view.step:,} of {view.steps:,}" if view.steps else f"step {view.step:,}"]
+    if view.eta_s is not None:
+        parts.append(left(view.eta_s))
+    elif view.elapsed_s is not None and not view.alive:
+        parts.append(f"took {duration(view.elapsed_s)}")
+    return ink(" · ".join(parts))
+
+
+def left(eta_s: tuple[float, float]) -> str:
+    """`18 min left (16–21)`: the middle, and the range when it says something."""
+    low, high = eta_s
+    middle = f"{duration((low + high) / 2)} left"
+    if high < 120:
+        return middle
+    unit, size, digits = ("min", 60, 0) if high < 5400 else ("h", 3600, 1)
+    ends = [f"{value / size:.{digits}f}" for value in (low, high)]
+    return middle if ends[0] == ends[1] else f"{middle} ({ends[0]}–{ends[1]}{'' if unit == 'min' else ' h'})"
+
+
+def legend(view: RunView) -> Content:
+    """The newest figures, and which curve is which."""
+    parts = [ink("loss", MUTED)]
+    if view.loss is not None:
+        parts.append(join(ink("─ train ", ACCENT), ink(f"{view.loss:.3f}", STRONG)))
+    elif view.curves["loss"].steps:
+        parts.append(ink("─ train: not a number", BAD))
+    if view.eval_loss is not None:
+        parts.append(join(ink("○ validation "), ink(f"{view.eval_loss:.3f}", STRONG)))
+    elif view.curves["eval_loss"].steps:
+        parts.append(ink("○ validation: not a number", BAD))
+    if view.best is not None:
+        parts.append(join(ink("● best ", GOOD), ink(f"{view.best.eval_loss:.3f} at step {view.best.step:,}")))
+    return join(" ", Content("   ").join(parts))
+
+
+def loss_traces(view: RunView) -> list[Trace]:
+    """Train (smoothed once it is long), validation, the best point; drawn in this order."""
+    train = points(view.curves["loss"])
+    traces = []
+    if len(train) >= _SMOOTH_FROM:
+        traces.append(Trace(Series(train), "$rule"))
+        traces.append(Trace(Series(smooth(train, 1 - 1 / max(2.0, len(train) / 20))), ACCENT))
+    else:
+        traces.append(Trace(Series(train), ACCENT))
+    validation = points(view.curves["eval_loss"])
+    traces.append(Trace(Series(validation, "dots", "○"), ""))
+    if view.best is not None:
+        best = ((float(view.best.step), view.best.eval_loss),)
+        traces.append(Trace(Series(best, "dots", "●"), "bold $good"))
+    return traces
+
+
+def points(curve: Curve) -> tuple[Point, ...]:
+    """A curve as points to draw."""
+    return tuple(zip(map(float, curve.steps), curve.values, strict=True))
+
+
+def gauges(view: RunView, host: HostSample | None, cost: Cost, width: int) -> list[Content]:
+    """The machine and the run in figures, for the pane beside the chart."""
+    rows: list[Content] = []
+    room = max(4, width - 21)
+    predicted = (view.plan.get("memory") or {}).get("peak_bytes")
+    if view.gpus:
+        for index, gpu in enumerate(view.gpus[:2]):
+            rows += _gpu(index, gpu, room)
+    elif host is not None:
+        rows.append(labelled("cpu", join(level(host.cpu, room), f" {percent(host.cpu)}"), width=9))
+        share = host.ram_used_bytes / host.ram_total_bytes if host.ram_total_bytes else None
+        total = f" {host.ram_used_bytes / GIB:.1f} of {host.ram_total_bytes / GIB:.0f}"
+        rows.append(labelled("memory", join(level(share, room - 2), total), width=9))
+    if view.memory_bytes is not None:
+        text = f"{view.memory_bytes / GIB:.1f} GiB"
+        if predicted:
+            text += f", planned {predicted / GIB:.1f}"
+        rows.append(labelled("run", text, width=9))
+    rows.append(labelled("speed", _maybe(view.tokens_per_s, "{:,.0f} tokens/s"), width=9))
+    rows.append(labelled("rate", _maybe(view.lr, "{:.2e}"), width=9))
+    rows.append(labelled("gradient", _maybe(view.grad_norm, "{:.3f}"), width=9))
+    money = cost.spent(view)
+    if money:
+        rows.append(labelled("spent", money, width=9))
+    return [join(" ", row) for row in rows]
+
+
+def _gpu(index: int, gpu: Gauge, room: int) -> list[Content]:
+    share = gpu.memory_bytes / gpu.total_bytes if gpu.memory_bytes is not None and gpu.total_bytes else None
+    used = "?" if gpu.memory_bytes is None else f"{gpu.memory_bytes / GIB:.1f}"
+    busy = [
+        "" if gpu.utilisation is None else percent(gpu.utilisation),
+        "" if gpu.temperature_c is None else f"{gpu.temperature_c} °C",
+        "" if gpu.power_w is None else f"{gpu.power_w:.0f} W",
+    ]
+    return [
+        labelled(f"gpu {index}", ink(gpu.name, STRONG), width=9),
+        labelled("memory", join(level(share, room), f" {used} GiB"), width=9),
+        labelled("busy", " · ".join(filter(None, busy)) or "unknown", width=9),
+    ]
+
+
+def progress(view: RunView, width: int) -> Content:
+    """Steps, epoch, or what else is being done, as a bar."""
+    if view.job != "train" or view.state in ("evaluating", "starting"):
+        doing = view.phase or STATE_WORDS[view.state]
+        if view.total:
+            bar = level(view.done / view.total, 20)
+            return join(" ", ink(f"{doing}  "), bar, f" {view.done:,} of {view.total:,}")
+        return join(" ", ink(doing))
+    if not view.steps:
+        return join(" ", ink(STATE_WORDS[view.state]))
+    epochs = (view.plan.get("train") or {}).get("epochs")
+    share = view.step / view.steps
+    tail = f" {percent(share)}"
+    if isinstance(epochs, int | float):
+        tail += f"   epoch {share * epochs:.1f} of {epochs:g}"
+    if view.tokens:
+        tail += f"   {view.tokens:,} tokens"
+    return join(" ", level(share, max(10, width - len(tail) - 3), style=ACCENT), tail)
+
+
+def ending(view: RunView) -> tuple[str, Content] | None:
+    """What a run that is over, paused or lost says: (severity, text); None while it works."""
+    best = f" The best weights are those of step {view.best.step:,}." if view.best else ""
+    match view.state:
+        case "finished":
+            return "good", join(ink("✓ ", GOOD), ink("Training is finished.", STRONG), best)
+        case "stopped":
+            return "good", join(ink("✓ ", GOOD), ink("Stopped and kept.", STRONG), best)
+        case "paused":
+            text = "The process has ended and its memory is free; p goes on from the last checkpoint."
+            return "info", join(ink("· ", MUTED), ink("Paused. ", STRONG), text)
+        case "failed":
+            what = view.message or "it did not say why"
+            return "error", join(ink("✗ ", BAD), ink("Training has failed: ", STRONG), what, "\n  ", view.fix)
+        case "lost":
+            return "error", join(ink("✗ ", BAD), ink("Lost: ", STRONG), view.message, "\n  ", view.fix)
+    return None
+
+
+def news(view: RunView, count: int) -> list[Content]:
+    """The last things that happened, newest first; the end of the log when nothing was reported."""
+    rows = []
+    for item in list(view.news)[::-1][:count]:
+        moment = time.strftime("%H:%M:%S", time.localtime(item.time))
+        rows.append(join(" ", ink(moment, MUTED), "  ", item.text))
+    if not rows:
+        rows = [join(" ", ink(line, MUTED)) for line in view.log[-count:]]
+    return rows + [Content("")] * (count - len(rows))
+
+
+def alert_line(what: str, action: str, severity: str) -> Content:
+    """An alert with its one action."""
+    sign, style = {"error": ("✗", BAD), "warning": ("!", WARN)}.get(severity, ("·", MUTED))
+    lines = [join(ink(f"{sign} ", style), ink(what, STRONG))]
+    if action:
+        lines.append(join("  ", action))
+    return Content("\n").join(lines)
+
+
+def _maybe(value: float | None, pattern: str) -> Content:
+    return ink("unknown", MUTED) if value is None else ink(pattern.format(value))
+
+
+def series_of(curve: Curve) -> Sequence[Trace]:
+    """One curve as a chart of its own."""
+    return [Trace(Series(points(curve)), ACCENT)]

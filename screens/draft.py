@@ -1,0 +1,305 @@
+"""What the wizard holds: what the user chose, what was found out, and where they are. No drawing here.
+
+What the user chose is a recipe in the making and is saved with every change, so that the wizard can be
+left at any moment and resumed exactly there. What was found out is found out again.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tui_ft.errors import TuiFtError
+from tui_ft.files import write_atomically
+from tui_ft.settings import Home
+
+if TYPE_CHECKING:
+    from tui_ft.advice.verdict import Verdict
+    from tui_ft.data.rows import DatasetReport
+    from tui_ft.hardware.facts import Hardware
+    from tui_ft.models.facts import ModelFacts
+    from tui_ft.planning.plan import Plan
+    from tui_ft.recipe import Recipe
+
+Answers = Mapping[str, "str | tuple[str, ...]"]
+Place = Literal[
+    "welcome", "question", "verdict", "hardware", "pick-model", "model", "pick-data", "data", "plan", "train",
+    "evaluate", "export", "runs",
+]  # fmt: skip
+State = Literal["done", "here", "ahead", "look"]  # look: something there needs the user
+
+STEPS = ("Decide", "Hardware", "Model", "Data", "Plan", "Train", "Evaluate", "Export")
+_STEP_OF: dict[str, int] = {
+    "question": 0, "verdict": 0, "hardware": 1, "pick-model": 2, "model": 2, "pick-data": 3, "data": 3,
+    "plan": 4, "train": 5, "evaluate": 6, "export": 7,
+}  # fmt: skip
+# Changing these does not make another run necessary.
+_AFTERWARDS = frozenset({"limits", "evaluate", "export"})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step as the rail shows it."""
+
+    number: int
+    name: str
+    state: State
+    summary: str = ""  # what was decided there, in a few words
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """The wizard's state. `recipe` is what the user wrote, as plain TOML values."""
+
+    place: Place = "welcome"
+    question: str = ""  # id of the question being asked
+    answers: Answers = field(default_factory=dict)
+    reached: int = 0  # how many of the eight steps are behind
+    recipe: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    name: str = ""
+    recipe_path: str = ""
+    run: str = ""
+    verdict: Verdict | None = None
+    hardware: Hardware | None = None
+    facts: ModelFacts | None = None
+    report: DatasetReport | None = None
+    plan: Plan | None = None
+
+    @property
+    def step(self) -> int | None:
+        """Index of the step the user is at; None outside of the eight."""
+        return _STEP_OF.get(self.place)
+
+    @property
+    def model_id(self) -> str:
+        """The chosen model, or ""."""
+        return str(self.recipe.get("model", {}).get("id", ""))
+
+    @property
+    def data_paths(self) -> tuple[str, ...]:
+        """The chosen data, or ()."""
+        path = self.recipe.get("data", {}).get("path", "")
+        return (path,) if isinstance(path, str) and path else tuple(path)
+
+    @property
+    def price(self) -> float:
+        """What the box costs per hour; 0 when unknown."""
+        return float(self.recipe.get("limits", {}).get("price_per_hour", 0.0))
+
+    def value(self, key: str) -> Any:
+        """What the user wrote for a dotted key, or None."""
+        section, _, leaf = key.partition(".")
+        return self.recipe.get(section, {}).get(leaf)
+
+    def with_values(self, changes: Mapping[str, Any]) -> Draft:
+        """A draft with dotted recipe keys changed; None takes a key out. What rests on them is dropped.
+
+        A run that was started from the recipe as it was is let go of: it stays in the list of runs.
+        """
+        recipe = {section: dict(table) for section, table in self.recipe.items()}
+        for key, value in changes.items():
+            section, _, leaf = key.partition(".")
+            if value is None:
+                recipe.get(section, {}).pop(leaf, None)
+            else:
+                recipe.setdefault(section, {})[leaf] = value
+        sections = {key.partition(".")[0] for key in changes}
+        draft = replace(self, recipe={k: v for k, v in recipe.items() if v}, plan=None)
+        if sections <= _AFTERWARDS:
+            return draft
+        draft = replace(draft, run="", reached=min(self.reached, 4))
+        if "model" in sections:
+            return replace(draft, facts=None, report=None)
+        return replace(draft, report=None) if "data" in sections else draft
+
+    def document(self) -> dict[str, Any]:
+        """The recipe as plain TOML values, with the decision it rests on."""
+        document: dict[str, Any] = {"version": 1}
+        if self.name:
+            document["name"] = self.name
+        if self.verdict is not None and self.answers:
+            document["decision"] = {
+                "verdict": self.verdict.kind,
+                "answers": {k: list(v) if isinstance(v, tuple) else v for k, v in self.answers.items()},
+                "overridden": self.overridden,
+            }
+        return document | {section: dict(table) for section, table in self.recipe.items()}
+
+    @property
+    def overridden(self) -> bool:
+        """The user went on although the advice was not to fine-tune."""
+        return self.reached > 0 and self.verdict is not None and not self.verdict.is_fine_tune
+
+    def to_recipe(self) -> Recipe:
+        """The recipe so far. Raises InputError while model or data are missing, or a value is wrong."""
+        from tui_ft.recipe import parse
+
+        return parse(self.document())
+
+    def steps(self) -> tuple[Step, ...]:
+        """The eight steps with their state and what was decided there."""
+        summaries = (
+            _verdict_words(self),
+            _hardware_words(self),
+            self.model_id.rpartition("/")[2],
+            _data_words(self),
+            _plan_words(self),
+            "",
+            "",
+            "",
+        )
+        blocked = self.report is not None and self.report.blocked
+        states = [
+            "here"
+            if i == self.step
+            else "look"
+            if i == 3 and blocked
+            else "done"
+            if i < self.reached
+            else "ahead"
+            for i in range(len(STEPS))
+        ]
+        return tuple(Step(i + 1, name, states[i], summaries[i]) for i, name in enumerate(STEPS))
+
+    def closed(self, step: int) -> str:
+        """Why a step cannot be opened yet; "" when it can."""
+        if step >= 3 and not self.model_id:
+            return "Choose a model first (step 3)."
+        if step >= 4 and not self.data_paths:
+            return "Choose the data first (step 4)."
+        if step >= 5 and not self.run:
+            return "Start a run first (step 5)."
+        return ""
+
+
+def place_of_step(draft: Draft, step: int) -> Place:
+    """Where a step opens, given what is chosen already."""
+    if step == 0:
+        return "verdict" if draft.verdict is not None and draft.reached else "question"
+    if step == 2:
+        return "model" if draft.model_id else "pick-model"
+    if step == 3:
+        return "data" if draft.data_paths else "pick-data"
+    names: dict[int, Place] = {1: "hardware", 4: "plan", 5: "train", 6: "evaluate", 7: "export"}
+    return names[step]
+
+
+def dumps(draft: Draft) -> str:
+    """What is worth keeping, as TOML."""
+    import tomli_w
+
+    kept: dict[str, Any] = {
+        "place": draft.place,
+        "question": draft.question,
+        "reached": draft.reached,
+        "name": draft.name,
+        "recipe_path": draft.recipe_path,
+        "run": draft.run,
+        "answers": {k: list(v) if isinstance(v, tuple) else v for k, v in draft.answers.items()},
+        "recipe": {section: dict(table) for section, table in draft.recipe.items()},
+    }
+    return tomli_w.dumps(kept)
+
+
+def loads(text: str) -> Draft:
+    """A draft from what `dumps` wrote. Raises ValueError for anything else."""
+    kept = tomllib.loads(text)
+    words = {k: kept.get(k, "") for k in ("place", "question", "name", "recipe_path", "run")}
+    reached, answers, recipe = kept.get("reached", 0), kept.get("answers", {}), kept.get("recipe", {})
+    sound = (
+        all(isinstance(v, str) for v in words.values())
+        and isinstance(reached, int)
+        and isinstance(answers, dict)
+        and isinstance(recipe, dict)
+        and all(isinstance(v, dict) for v in recipe.values())
+        and words["place"] in (*_STEP_OF, "welcome", "runs")
+    )
+    if not sound:
+        raise ValueError("not a session of tui-ft")
+    return Draft(
+        **words,
+        reached=reached,
+        answers={k: tuple(v) if isinstance(v, list) else str(v) for k, v in answers.items()},
+        recipe=recipe,
+    )
+
+
+def load(home: Home) -> Draft:
+    """The draft that was left, or a new one. A session file that cannot be read is set aside, not deleted."""
+    try:
+        return loads(home.session.read_text(encoding="utf-8"))
+    except OSError:
+        return Draft()
+    except ValueError:
+        aside = home.session.with_suffix(".unreadable.toml")
+        try:
+            home.session.replace(aside)
+        except OSError:
+            return Draft()
+        return Draft()
+
+
+def save(draft: Draft, home: Home) -> TuiFtError | None:
+    """Keep the draft; returns the problem when the home folder refuses, since the wizard can go on without."""
+    try:
+        write_atomically(home.session, dumps(draft), durable=False)
+    except TuiFtError as error:
+        return error
+    return None
+
+
+def from_recipe_file(path: Path) -> Draft:
+    """A draft that starts from a recipe; its own checklist answers come along. Raises InputError."""
+    from tui_ft.recipe import data_paths, load
+
+    recipe = load(path)
+    paths = data_paths(recipe, path.absolute().parent)
+    return from_document(recipe.document(), paths, path.absolute())
+
+
+def from_document(document: Mapping[str, Any], paths: tuple[str, ...], path: Path | None = None) -> Draft:
+    """A draft from a recipe's plain values, with its data paths made absolute."""
+    decision = document.get("decision", {})
+    sections = {k: dict(v) for k, v in document.items() if isinstance(v, Mapping) and k != "decision"}
+    sections["data"]["path"] = paths[0] if len(paths) == 1 else list(paths)
+    return Draft(
+        place="hardware",
+        name=str(document.get("name", "")),
+        recipe_path=str(path or ""),
+        recipe=sections,
+        answers={
+            k: tuple(v) if isinstance(v, list) else str(v) for k, v in decision.get("answers", {}).items()
+        },
+        reached=1,
+    )
+
+
+def _verdict_words(draft: Draft) -> str:
+    if draft.verdict is None:
+        return ""
+    return "against the advice" if draft.overridden else str(draft.verdict.kind)
+
+
+def _hardware_words(draft: Draft) -> str:
+    if draft.hardware is None:
+        return ""
+    gpus = draft.hardware.usable_gpus
+    if not gpus:
+        return "CPU"
+    return gpus[0].name if len(gpus) == 1 else f"{len(gpus)} × {gpus[0].name}"
+
+
+def _data_words(draft: Draft) -> str:
+    if draft.report is not None:
+        return f"{draft.report.usable_rows:,} rows"
+    return Path(draft.data_paths[0]).name if draft.data_paths else ""
+
+
+def _plan_words(draft: Draft) -> str:
+    if draft.plan is None:
+        return ""
+    rank = f" rank {draft.plan.method.rank}" if draft.plan.method.rank else ""
+    return f"{draft.plan.method.name}{rank}"

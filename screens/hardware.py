@@ -1,0 +1,191 @@
+"""Step 2: what this machine has, what that means, what is wrong with it."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.content import Content
+
+from tui_ft.hardware.facts import Gpu, Hardware, Notice
+from tui_ft.text import count, gib, percent
+
+from . import keys
+from .ink import MUTED, STRONG, columns, ink, join, labelled, mark, prose, stack
+from .page import Page, in_thread
+from .widgets.bar import level
+from .widgets.lines import Prose
+
+
+class HardwarePage(Page):
+    """Shows the machine; asks what it costs."""
+
+    place = "hardware"
+    BINDINGS = keys.bindings("hardware")
+
+    def body(self) -> ComposeResult:
+        """Everything in one text."""
+        yield Prose(id="facts")
+
+    def command(self) -> str:
+        """The same on the command line."""
+        return "tui-ft gpus"
+
+    def on_mount(self) -> None:
+        """Show what is known; look when nothing is."""
+        self.focus_body()
+        if self.draft.hardware is None:
+            self.action_look()
+        else:
+            self._show()
+
+    def redraw(self) -> None:
+        """The header's look may come in while this page is open."""
+        super().redraw()
+        if self.draft.hardware is not None:
+            self._show()
+
+    def _show(self) -> None:
+        hardware = self.draft.hardware
+        assert hardware is not None
+        self.query_one("#facts", Prose).show(describe(hardware, self.draft.price))
+
+    def action_look(self) -> None:
+        """Read everything again."""
+        self.start(self._look(), "Looking at this machine")
+
+    async def _look(self) -> None:
+        from tui_ft.hardware.detect import detect
+
+        home = self.shell.home
+        hardware = await in_thread(lambda: detect(home))
+        self.shell.change(hardware=hardware, plan=None)
+
+    def action_price(self) -> None:
+        """Ask what an hour costs."""
+        from .dialogs import Ask
+
+        self.shell.push_screen(
+            Ask(
+                "What does this machine cost per hour?",
+                value=f"{self.draft.price:g}" if self.draft.price else "",
+                help="In dollars, from the page where you rent it. It turns time into money in the plan.\n0 means: do not show money.",
+                check=_price,
+            ),
+            self._priced,
+        )
+
+    def _priced(self, answer: str | None) -> None:
+        if answer is not None:
+            price = _price(answer)
+            self.shell.set_values(limits__price_per_hour=price or None)
+
+    def action_next(self) -> None:
+        """On to the model."""
+        if self.draft.hardware is not None:
+            self.shell.finish_step(1, "model" if self.draft.model_id else "pick-model")
+
+
+def describe(hardware: Hardware, price: float) -> Content:
+    """The whole page as text."""
+    lines = ["", ink(_headline(hardware), STRONG), ink(_meaning(hardware), MUTED), ""]
+    if hardware.gpus:
+        lines += [*_gpu_lines(hardware), ""]
+    host = hardware.host
+    ram = join(
+        f"{gib(host.ram_available_bytes)} free of {gib(host.ram_total_bytes)}",
+        ink(", the container's limit" if host.ram_limited_by_container else "", MUTED),
+    )
+    bf16 = ", fast bf16" if host.cpu_bf16 else ""
+    lines += [
+        labelled("processor", f"{host.cpu}, {count(host.cores, 'core')}{bf16}", width=11),
+        labelled("memory", ram, width=11),
+    ]
+    for i, mount in enumerate(host.mounts):
+        disk = join(
+            f"{gib(mount.free_bytes)} free of {gib(mount.total_bytes)}",
+            ink(f"   {mount.path}   {', '.join(mount.uses)}", MUTED),
+        )
+        lines.append(labelled("disk" if i == 0 else "", disk, width=11))
+    torch = hardware.torch.version if hardware.torch else "not installed"
+    driver = f", driver {hardware.driver}" if hardware.driver else ""
+    lines.append(labelled("software", f"PyTorch {torch}{driver}", width=11))
+    shown = f"${price:,.2f} per hour" if price else "not given; p to say what an hour costs"
+    lines.append(labelled("price", ink(shown, "" if price else MUTED), width=11))
+    for notice in hardware.notices:
+        lines += ["", *_notice_lines(notice)]
+    return stack(lines)
+
+
+def _headline(hardware: Hardware) -> str:
+    gpus = hardware.usable_gpus
+    if not gpus:
+        return "A run will use the processor: there is no GPU that can be used."
+    if len(gpus) == 1:
+        return f"A run will use the {_short(gpus[0])}."
+    return f"{len(gpus)} GPUs can be used; a run takes one of them."
+
+
+def _meaning(hardware: Hardware) -> str:
+    if hardware.usable_gpus:
+        return "What fits into its free memory decides the method; the plan works that out."
+    return "Enough for small models such as the demo's 135M. Larger ones take hours or days here."
+
+
+def _gpu_lines(hardware: Hardware) -> list[Content]:
+    usable = {gpu.uuid for gpu in hardware.usable_gpus}
+    rows = []
+    for gpu in hardware.gpus:
+        used = gpu.total_bytes - gpu.free_bytes if gpu.total_bytes and gpu.free_bytes is not None else None
+        share = used / gpu.total_bytes if used is not None and gpu.total_bytes else None
+        state = "" if gpu.uuid in usable else "hidden" if not gpu.visible else "not usable"
+        rows.append(
+            [
+                join(ink(f"gpu {gpu.index}", MUTED)),
+                ink(_short(gpu), STRONG),
+                level(share, 12),
+                f"{gib(gpu.free_bytes)} free of {gib(gpu.total_bytes)}",
+                ink(state or _abilities(gpu), "$warn" if state else MUTED),
+            ]
+        )
+        rows += [
+            ["", "", "", ink(f"{p.name or 'a process'} ({p.pid}) holds {gib(p.memory_bytes)}", MUTED)]
+            for p in gpu.processes
+        ]
+        gauges = [
+            f"{percent(gpu.utilisation)} busy" if gpu.utilisation is not None else "",
+            f"{gpu.temperature_c} °C" if gpu.temperature_c is not None else "",
+            f"{gpu.power_w:.0f} W" if gpu.power_w is not None else "",
+        ]
+        if any(gauges):
+            rows.append(["", "", "", ink(" · ".join(filter(None, gauges)), MUTED)])
+    return columns(rows, gap=2, widths=(9,))
+
+
+def _short(gpu: Gpu) -> str:
+    from tui_ft.hardware.describe import short_name
+
+    return short_name(gpu.name)
+
+
+def _abilities(gpu: Gpu) -> str:
+    if gpu.bf16 is None:
+        return "number types unknown"
+    return "bf16, fp8" if gpu.fp8 else "bf16" if gpu.bf16 else "fp16 only"
+
+
+def _notice_lines(notice: Notice) -> list[Content]:
+    word = {"info": "", "warning": "", "error": ""}[notice.severity]
+    lines = [join(mark(notice.severity), " ", word, prose(notice.what))]
+    if notice.fix:
+        lines.append(join("  ", prose(notice.fix, MUTED)))
+    return lines
+
+
+def _price(text: str) -> float:
+    """Dollars per hour. Raises ValueError with what to type."""
+    try:
+        price = float(text.strip().lstrip("$").replace(",", ".") or "0")
+    except ValueError:
+        raise ValueError("Type a number such as 0.55.") from None
+    if not 0 <= price < 10_000:
+        raise ValueError("Type the price of one hour, such as 0.55.")
+    return price

@@ -1,0 +1,88 @@
+"""Building blocks of text: every string passes the sanitiser here and is never parsed as markup."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.content import Content
+
+from tui_ft.text import sanitize
+
+MUTED = "$muted"
+ACCENT = "$accent"
+STRONG = "bold"
+KEY = "bold $accent"
+GOOD = "$good"
+WARN = "bold $warn"
+BAD = "bold $bad"
+
+_MARKS = {"info": ("·", MUTED), "warning": ("!", WARN), "error": ("✗", BAD), "good": ("✓", GOOD)}
+
+
+def ink(text: object, style: str = "") -> Content:
+    """One line of text, made harmless, in a style."""
+    plain = sanitize(str(text))
+    return Content.styled(plain, style) if style else Content(plain)
+
+
+def prose(text: object, style: str = "") -> Content:
+    """Text that keeps its line breaks, made harmless."""
+    plain = sanitize(str(text), multiline=True)
+    return Content.styled(plain, style) if style else Content(plain)
+
+
+def join(*parts: Content | str) -> Content:
+    """Parts beside each other; plain strings are made harmless."""
+    return Content("").join(part if isinstance(part, Content) else ink(part) for part in parts)
+
+
+def stack(lines: Iterable[Content | str]) -> Content:
+    """Lines below each other."""
+    return Content("\n").join([line if isinstance(line, Content) else ink(line) for line in lines])
+
+
+def mark(kind: str) -> Content:
+    """The sign of a severity, or of something good. The word beside it says the same."""
+    sign, style = _MARKS[kind]
+    return Content.styled(sign, style)
+
+
+def fit(content: Content, width: int) -> Content:
+    """The content in exactly `width` cells, cut with an ellipsis or padded."""
+    return content.truncate(max(0, width), ellipsis=True, pad=True)
+
+
+def spread(left: Content, right: Content, width: int) -> Content:
+    """`left` and `right` at the two ends of a line; `left` gives way, then `right`."""
+    right = right.truncate(width, ellipsis=True)
+    room = width - right.cell_length
+    gap = 2 if right.cell_length else 0
+    return fit(left, room - gap) + Content(" " * min(gap, room)) + right
+
+
+def columns(
+    rows: Sequence[Sequence[Content | str]], *, gap: int = 3, widths: Sequence[int] = (), align: str = ""
+) -> list[Content]:
+    """Cells lined up in columns. `widths` are least widths; `align` has r for a right-aligned column."""
+    cells = [[cell if isinstance(cell, Content) else ink(cell) for cell in row] for row in rows]
+    count = max((len(row) for row in cells), default=0)
+    least = [*widths, *([0] * count)]
+    wide = [max([row[i].cell_length for row in cells if i < len(row)] + [least[i]]) for i in range(count)]
+    lines = []
+    for row in cells:
+        line = Content("")
+        for i, cell in enumerate(row):
+            pad = wide[i] - cell.cell_length
+            if align[i : i + 1] == "r":
+                line += Content(" " * pad) + cell
+            else:
+                line += cell + Content(" " * pad if i < len(row) - 1 else "")
+            if i < len(row) - 1:
+                line += Content(" " * gap)
+        lines.append(line)
+    return lines
+
+
+def labelled(label: str, value: Content | str, *, width: int = 10) -> Content:
+    """A muted label in a fixed column and its value."""
+    return join(ink(f"{label:<{width}}", MUTED), value)

@@ -1,0 +1,108 @@
+"""The first page: what this is in three lines, and the ways in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.content import Content
+
+from . import keys
+from .draft import Draft
+from .ink import MUTED, STRONG, ink, join, stack
+from .page import Page
+from .widgets.choice import Choice, Item
+from .widgets.lines import Prose
+
+
+class WelcomePage(Page):
+    """Greets and asks how to begin."""
+
+    place = "welcome"
+    BINDINGS = keys.bindings("welcome")
+
+    def body(self) -> ComposeResult:
+        """Three lines, then the choices."""
+        yield Prose(
+            stack(
+                [
+                    "",
+                    ink("Teach a language model how to answer – or find out that you need not.", STRONG),
+                    "Eight steps, from the question to a tested model. Every step says what it found,",
+                    "what it recommends and why; nothing runs and nothing is downloaded unasked.",
+                    "",
+                ]
+            )
+        )
+        yield Choice(self._ways(), marks=False, id="ways")
+        yield Prose("", id="help", classes="help")
+
+    def _ways(self) -> Sequence[Item]:
+        ways = [
+            (
+                "start",
+                "Start",
+                "answer a few questions, then plan a run",
+                "At most 12 questions, in plain words; any of them can be skipped.",
+            ),
+            (
+                "recipe",
+                "From a recipe",
+                "a file that says what to train and how",
+                "A starter recipe, or a TOML file of yours.",
+            ),
+            (
+                "demo",
+                "Just show me",
+                "a small real task on this machine",
+                "Support tickets to JSON with a 135M model: trained, measured and exported for real.",
+            ),
+            ("runs", "Runs", "watch or reopen what was trained here", "Live and past runs on this machine."),
+        ]
+        if self.draft.recipe or self.draft.answers:
+            about = " · ".join(filter(None, (self.draft.name, self.draft.model_id.rpartition("/")[2])))
+            ways.insert(0, ("continue", "Go on", about or "where you left", "Exactly where you left it."))
+        return [
+            Item(name, join(ink(f"{title:<16}", STRONG), ink(line, MUTED)), help=long)
+            for name, title, line, long in ways
+        ]
+
+    def on_mount(self) -> None:
+        """The arrow keys choose."""
+        self.query_one(Choice).focus()
+
+    @on(Choice.Moved)
+    def _explain(self, event: Choice.Moved) -> None:
+        self.query_one("#help", Prose).show(stack(["", ink(event.item.help, MUTED)]))
+
+    @on(Choice.Picked)
+    def _clicked(self) -> None:
+        self.action_open()
+
+    def action_open(self) -> None:
+        """Begin the way the cursor is on."""
+        way = self.query_one(Choice).current
+        if way is None:
+            return
+        match way.id:
+            case "start":
+                self.shell.begin(Draft(hardware=self.draft.hardware))
+            case "continue":
+                self.shell.resume()
+            case "runs":
+                self.shell.open("runs")
+            case "recipe":
+                self.choose_recipe()
+            case "demo":
+                self.start(self._demo(), "Preparing the demo")
+
+    def action_runs(self) -> None:
+        """The runs on this machine."""
+        self.shell.open("runs")
+
+    def choose_recipe(self) -> None:
+        """Starter recipes and a path of one's own."""
+
+    async def _demo(self) -> None:
+        """Fill the wizard with the demo's recipe."""
