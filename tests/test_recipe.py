@@ -118,3 +118,27 @@ def test_help_needs_no_slow_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("key", "typed", "value"),
+    [
+        ("train.learning_rate", "2e-4", 2e-4),
+        ("method.targets", '["q_proj", "v_proj"]', ["q_proj", "v_proj"]),
+        ("train.gradient_checkpointing", "true", True),
+        ("train.packing", "on", "on"),
+        ("data.system", "12", "12"),
+        ("train.epochs", "  ", None),
+    ],
+)
+def test_typed_text_becomes_a_value(key: str, typed: str, value: object) -> None:
+    assert recipe.value_from_text(key, typed) == value
+
+
+def test_absolute_paths_make_a_recipe_work_from_anywhere(tmp_path: Path) -> None:
+    given_recipe = recipe.loads(SMALL + 'validation_path = "v.jsonl"\n[evaluate]\nschema = "s.json"')
+    absolute = recipe.with_absolute_paths(given_recipe, tmp_path)
+    assert absolute.data.path == str(tmp_path / "train.jsonl")
+    assert absolute.data.validation_path == str(tmp_path / "v.jsonl")
+    assert absolute.evaluate.schema_ == str(tmp_path / "s.json")
+    assert absolute.model.id == "owner/name"

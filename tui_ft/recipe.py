@@ -297,6 +297,43 @@ def resolve(path: str, base: Path) -> str:
     return str((base / Path(path).expanduser()).absolute())
 
 
+def with_absolute_paths(recipe: Recipe, base: Path) -> Recipe:
+    """The recipe as it can be used from any folder; `base` is where its relative paths start."""
+    data = recipe.data
+    paths = data_paths(recipe, base)
+    changes: dict[str, Any] = {"data.path": paths[0] if isinstance(data.path, str) else list(paths)}
+    for key, value in (
+        ("data.validation_path", data.validation_path),
+        ("data.test_path", data.test_path),
+        ("evaluate.schema", recipe.evaluate.schema_),
+    ):
+        if value:
+            changes[key] = resolve(value, base)
+    if data.mix:
+        changes["data.mix"] = [resolve(path, base) for path in data.mix]
+    model = Path(resolve(recipe.model.id, base))
+    if (model / "config.json").is_file():
+        changes["model.id"] = str(model)
+    return recipe.with_values(changes)
+
+
+def value_from_text(key: str, text: str) -> Any:
+    """What a person typed for an option, as a value: `2e-4`, `true`, `["q_proj"]`; else the text itself.
+
+    An empty text is None: the plan decides. Whether it suits the option is checked by `with_values`.
+    """
+    text = text.strip()
+    if not text:
+        return None
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+    option = dict(options()).get(key)
+    wants_text = option is not None and option.annotation is str
+    return text if wants_text and not isinstance(value, str) else value
+
+
 def _problem(detail: Any, source: str) -> Problem:
     """Pydantic's error detail in the words of the recipe."""
     location = [str(part) for part in detail["loc"] if not str(part).startswith(("function-", "union"))]

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tui_ft.advice.command import answers_from_toml, questions_json
-from tui_ft.advice.verdict import Verdict, decide
+from tui_ft.advice.verdict import decide
 from tui_ft.commands.output import emit, lines
 from tui_ft.errors import ExitCode
 

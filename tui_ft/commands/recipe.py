@@ -48,7 +48,9 @@ def _new(args: argparse.Namespace) -> None:
         )
     target = Path(args.path).expanduser()
     if target.exists():
-        raise InputError("is there already", where=str(target), fix="Choose another name, or delete it first.")
+        raise InputError(
+            "is there already", where=str(target), fix="Choose another name, or delete it first."
+        )
     write_atomically(target, starters[args.starter].path.read_text(encoding="utf-8"))
     if args.json:
         emit({"path": str(target.absolute())})
@@ -61,7 +63,9 @@ def _check(args: argparse.Namespace) -> None:
     if args.json:
         emit({"ok": True, "name": opened.recipe.name, "pinned": sorted(opened.recipe.pinned)})
     else:
-        lines([f"{args.recipe} is a valid recipe. Left out, so the plan decides: {_open_keys(opened.recipe)}."])
+        lines(
+            [f"{args.recipe} is a valid recipe. Left out, so the plan decides: {_open_keys(opened.recipe)}."]
+        )
 
 
 def _open_keys(recipe: recipes.Recipe) -> str:

@@ -24,7 +24,13 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def _row(v: RunView) -> tuple[str, str, str, str, str]:
     steps = "" if v.steps is None else f" of {v.steps}"
-    return (v.run, v.state, f"{v.step}{steps}", _number(v.loss), _number(v.best.eval_loss if v.best else None))
+    return (
+        v.run,
+        v.state,
+        f"{v.step}{steps}",
+        _number(v.loss),
+        _number(v.best.eval_loss if v.best else None),
+    )
 
 
 def _number(value: float | None) -> str:

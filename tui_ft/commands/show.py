@@ -32,7 +32,9 @@ def describe(shown: RunView) -> Iterator[str]:
     if shown.best:
         yield f"  best validation loss {shown.best.eval_loss:.3f} at step {shown.best.step}"
     if shown.elapsed_s is not None:
-        yield f"  {duration(shown.elapsed_s)} so far" if shown.alive else f"  took {duration(shown.elapsed_s)}"
+        yield (
+            f"  {duration(shown.elapsed_s)} so far" if shown.alive else f"  took {duration(shown.elapsed_s)}"
+        )
     for alert in shown.alerts:
         yield f"  ! {alert.what} {alert.action}"
     for artefact in shown.artefacts:

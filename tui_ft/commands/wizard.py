@@ -12,7 +12,9 @@ from tui_ft.errors import ExitCode, InputError
 def run(args: argparse.Namespace) -> int:
     """Open the wizard in the form this terminal can show."""
     if args.json:
-        raise InputError("the wizard has no JSON form", where="--json", fix="`tui-ft --help` lists the commands.")
+        raise InputError(
+            "the wizard has no JSON form", where="--json", fix="`tui-ft --help` lists the commands."
+        )
     if args.plain or os.environ.get("TERM") == "dumb":
         from tui_ft.plain.steps import walk
 

@@ -128,7 +128,7 @@ def create(home: Home, recipe: Recipe, plan: Plan, *, recipe_text: str, recipe_b
     it holds paths relative to `recipe_base`, which are made absolute. No two runs share a folder, even
     when started in the same second. Raises EnvironmentProblem when the disk or the home refuses.
     """
-    resolved = _with_absolute_paths(recipe, recipe_base)
+    resolved = recipes.with_absolute_paths(recipe, recipe_base)
     folder = _new_folder(home.runs, slug(recipe.name or plan.name))
     same = recipe_text and resolved == recipe and recipes.loads(recipe_text) == recipe
     write_atomically(folder.recipe, recipe_text if same else recipes.dumps(resolved))
@@ -208,22 +208,3 @@ def _new_folder(runs: Path, name: str) -> RunFolder:
             return RunFolder(path)
     except OSError as error:
         raise disk_problem(error, runs / name) from error
-
-
-def _with_absolute_paths(recipe: Recipe, base: Path) -> Recipe:
-    data = recipe.data
-    paths = recipes.data_paths(recipe, base)
-    changes: dict[str, object] = {"data.path": paths[0] if isinstance(data.path, str) else list(paths)}
-    for key, value in (
-        ("data.validation_path", data.validation_path),
-        ("data.test_path", data.test_path),
-        ("evaluate.schema", recipe.evaluate.schema_),
-    ):
-        if value:
-            changes[key] = recipes.resolve(value, base)
-    if data.mix:
-        changes["data.mix"] = [recipes.resolve(path, base) for path in data.mix]
-    model = Path(recipes.resolve(recipe.model.id, base))
-    if (model / "config.json").is_file():
-        changes["model.id"] = str(model)
-    return recipe.with_values(changes)
