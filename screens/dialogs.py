@@ -191,7 +191,7 @@ class KeyCard(Reader):
         own = names or {}
 
         def rows(table: Sequence[keys.Key]) -> list[list[Content]]:
-            return [[ink(own.get(key.id, key.shown), KEY), ink(key.help)] for key in table]
+            return [[ink(own.get(key.id, key.shown), KEY), ink(key.help)] for key in table if key.help]
 
         here, everywhere = rows(keys.PLACES[place]), rows(keys.EVERYWHERE)
         lines = columns([*here, *everywhere], widths=(12,))

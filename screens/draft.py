@@ -18,6 +18,7 @@ from tui_ft.settings import Home
 
 if TYPE_CHECKING:
     from tui_ft.advice.verdict import Verdict
+
     from tui_ft.data.rows import DatasetReport
     from tui_ft.hardware.facts import Hardware
     from tui_ft.models.facts import ModelFacts

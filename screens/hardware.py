@@ -5,14 +5,14 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.content import Content
 
-from tui_ft.hardware.facts import Gpu, Hardware, Notice
+from tui_ft.hardware.facts import Gpu, Hardware
 from tui_ft.text import count, gib, percent
 
 from . import keys
-from .ink import MUTED, STRONG, columns, ink, join, labelled, mark, prose, stack
+from .ink import MUTED, STRONG, columns, facts, hang, ink, join, mark, prose
 from .page import Page, in_thread
 from .widgets.bar import level
-from .widgets.lines import Prose
+from .widgets.lines import Lines
 
 
 class HardwarePage(Page):
@@ -23,7 +23,7 @@ class HardwarePage(Page):
 
     def body(self) -> ComposeResult:
         """Everything in one text."""
-        yield Prose(id="facts")
+        yield Lines(id="facts")
 
     def command(self) -> str:
         """The same on the command line."""
@@ -46,7 +46,8 @@ class HardwarePage(Page):
     def _show(self) -> None:
         hardware = self.draft.hardware
         assert hardware is not None
-        self.query_one("#facts", Prose).show(describe(hardware, self.draft.price))
+        price = self.draft.price
+        self.query_one("#facts", Lines).show(lambda width: describe(hardware, price, width))
 
     def action_look(self) -> None:
         """Read everything again."""
@@ -84,35 +85,40 @@ class HardwarePage(Page):
             self.shell.finish_step(1, "model" if self.draft.model_id else "pick-model")
 
 
-def describe(hardware: Hardware, price: float) -> Content:
+def describe(hardware: Hardware, price: float, width: int) -> list[Content]:
     """The whole page as text."""
-    lines = ["", ink(_headline(hardware), STRONG), ink(_meaning(hardware), MUTED), ""]
+    lines = [
+        Content(""),
+        *hang("", ink(_headline(hardware), STRONG), width),
+        *hang("", ink(_meaning(hardware), MUTED), width),
+        Content(""),
+    ]
     if hardware.gpus:
-        lines += [*_gpu_lines(hardware), ""]
+        lines += [*_gpu_lines(hardware), Content("")]
+    lines += facts(_host_rows(hardware, price), width)
+    for notice in hardware.notices:
+        lines += [Content(""), *hang(join(mark(notice.severity), " "), prose(notice.what), width)]
+        if notice.fix:
+            lines += hang("  ", prose(notice.fix, MUTED), width)
+    return lines
+
+
+def _host_rows(hardware: Hardware, price: float) -> list[tuple[str, Content | str]]:
     host = hardware.host
-    ram = join(
-        f"{gib(host.ram_available_bytes)} free of {gib(host.ram_total_bytes)}",
-        ink(", the container's limit" if host.ram_limited_by_container else "", MUTED),
-    )
-    bf16 = ", fast bf16" if host.cpu_bf16 else ""
-    lines += [
-        labelled("processor", f"{host.cpu}, {count(host.cores, 'core')}{bf16}", width=11),
-        labelled("memory", ram, width=11),
+    limited = ", the container's limit" if host.ram_limited_by_container else ""
+    rows: list[tuple[str, Content | str]] = [
+        ("processor", f"{host.cpu}, {count(host.cores, 'core')}{', fast bf16' if host.cpu_bf16 else ''}"),
+        ("memory", f"{gib(host.ram_available_bytes)} free of {gib(host.ram_total_bytes)}{limited}"),
     ]
     for i, mount in enumerate(host.mounts):
-        disk = join(
-            f"{gib(mount.free_bytes)} free of {gib(mount.total_bytes)}",
-            ink(f"   {mount.path}   {', '.join(mount.uses)}", MUTED),
-        )
-        lines.append(labelled("disk" if i == 0 else "", disk, width=11))
+        space = f"{gib(mount.free_bytes)} free of {gib(mount.total_bytes)}"
+        uses = ink(f"   {mount.path}: {', '.join(mount.uses)}", MUTED)
+        rows.append(("disk" if i == 0 else "", join(space, uses)))
     torch = hardware.torch.version if hardware.torch else "not installed"
     driver = f", driver {hardware.driver}" if hardware.driver else ""
-    lines.append(labelled("software", f"PyTorch {torch}{driver}", width=11))
-    shown = f"${price:,.2f} per hour" if price else "not given; p to say what an hour costs"
-    lines.append(labelled("price", ink(shown, "" if price else MUTED), width=11))
-    for notice in hardware.notices:
-        lines += ["", *_notice_lines(notice)]
-    return stack(lines)
+    rows.append(("software", f"PyTorch {torch}{driver}"))
+    given = ink(f"${price:,.2f} per hour") if price else ink("not given; p to say what an hour costs", MUTED)
+    return [*rows, ("price", given)]
 
 
 def _headline(hardware: Hardware) -> str:
@@ -170,14 +176,6 @@ def _abilities(gpu: Gpu) -> str:
     if gpu.bf16 is None:
         return "number types unknown"
     return "bf16, fp8" if gpu.fp8 else "bf16" if gpu.bf16 else "fp16 only"
-
-
-def _notice_lines(notice: Notice) -> list[Content]:
-    word = {"info": "", "warning": "", "error": ""}[notice.severity]
-    lines = [join(mark(notice.severity), " ", word, prose(notice.what))]
-    if notice.fix:
-        lines.append(join("  ", prose(notice.fix, MUTED)))
-    return lines
 
 
 def _price(text: str) -> float:

@@ -83,6 +83,25 @@ def columns(
     return lines
 
 
+def hang(label: Content | str, text: Content | str, width: int, *, indent: int = 0) -> list[Content]:
+    """A label and its text, wrapped so that following lines stand below the text.
+
+    `indent` is the least width of the label. Line breaks in the text are kept.
+    """
+    head = label if isinstance(label, Content) else ink(label)
+    head = head + Content(" " * (indent - head.cell_length))
+    body = text if isinstance(text, Content) else prose(text)
+    room = max(10, width - head.cell_length)
+    lines = [line for part in body.split("\n") for line in (part.wrap(room) or [Content("")])]
+    blank = Content(" " * head.cell_length)
+    return [join(head if i == 0 else blank, line.rstrip()) for i, line in enumerate(lines or [Content("")])]
+
+
+def facts(rows: Iterable[tuple[str, Content | str]], width: int, *, label: int = 11) -> list[Content]:
+    """Label and value, one below the other; long values wrap beside their label."""
+    return [line for name, value in rows for line in hang(ink(name, MUTED), value, width, indent=label)]
+
+
 def labelled(label: str, value: Content | str, *, width: int = 10) -> Content:
     """A muted label in a fixed column and its value."""
     return join(ink(f"{label:<{width}}", MUTED), value)

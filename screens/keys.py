@@ -13,20 +13,22 @@ from textual.binding import Binding
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key (or several for the same thing) in one place. `footer` keys are shown at all times."""
+    """One key (or several for the same thing) in one place."""
 
     id: str
     keys: str  # as Textual names them, comma separated
     label: str  # the footer's word
-    help: str  # the key card's sentence
+    help: str  # the key card's sentence; keys without one are understood
     action: str
-    footer: bool = True
+    footer: bool = True  # shown at all times
     main: bool = False  # the thing one usually does here; drawn first and strongest
+    shown_as: str = ""
 
     @property
     def shown(self) -> str:
         """The keys as people write them."""
-        return " ".join(_NAMES.get(key, key.replace("+", "-")) for key in self.keys.split(",")[:2])
+        named = [_NAMES.get(key, key.replace("+", "-")) for key in self.keys.split(",")]
+        return self.shown_as or " ".join(named)
 
 
 _NAMES = {
@@ -37,140 +39,174 @@ _NAMES = {
     "escape": "esc",
     "question_mark": "?",
     "slash": "/",
-    "pageup": "page-up",
-    "pagedown": "page-down",
-    "full_stop": ".",
-    "comma": ",",
-    "left_square_bracket": "[",
-    "right_square_bracket": "]",
-    "plus": "+",
-    "minus": "-",
+    "pageup": "page up",
+    "pagedown": "page down",
 }
 
 
-def _main(place: str, name: str, label: str, help: str, action: str, keys: str = "enter") -> Key:  # noqa: A002
-    return Key(f"{place}.{name}", keys, label, help, action, main=True)
+def _place(place: str, *keys: Key) -> tuple[Key, ...]:
+    return tuple(replace(key, id=f"{place}.{key.id}") for key in keys)
 
 
-def _back(place: str, help: str = "One level back; nothing is lost.") -> Key:  # noqa: A002
-    return Key(f"{place}.back", "escape", "back", help, "back")
+def _main(name: str, label: str, help: str, keys: str = "enter") -> Key:  # noqa: A002
+    return Key(name, keys, label, help, name, main=True)
+
+
+def _key(name: str, keys: str, label: str, help: str, action: str = "") -> Key:  # noqa: A002
+    return Key(name, keys, label, help, action or name.replace("-", "_"))
+
+
+def _more(name: str, keys: str, label: str, help: str, action: str = "") -> Key:  # noqa: A002
+    """A key that is in the card and the palette, not in the footer."""
+    return Key(name, keys, label, help, action or name.replace("-", "_"), footer=False)
+
+
+def _back(help: str = "One level back; nothing is lost.") -> Key:  # noqa: A002
+    return Key("back", "escape", "back", help, "back")
+
+
+def _moves(help: str) -> tuple[Key, Key]:  # noqa: A002
+    return (
+        Key("up", "up", "choose", help, "move(-1)", shown_as="↑↓"),
+        Key("down", "down", "", "", "move(1)", footer=False),
+    )
 
 
 EVERYWHERE = (
     Key("help", "question_mark,f1", "keys", "All keys of this place, and what they do.", "keys"),
-    Key("jump", "g", "steps", "Go to any of the eight steps.", "jump", footer=False),
-    Key("quit", "ctrl+q,ctrl+c", "quit", "Leave. The place is kept; a run goes on.", "quit", footer=False),
-    Key("palette", "ctrl+p", "commands", "Find any action by its name.", "command_palette", footer=False),
-    Key(
-        "theme",
-        "ctrl+t",
-        "light or dark",
-        "Switch between the light and the dark colours.",
-        "theme",
-        footer=False,
-    ),
-    Key("scroll-up", "pageup", "", "Scroll up.", "scroll(-1)", footer=False),
-    Key("scroll-down", "pagedown", "", "Scroll down.", "scroll(1)", footer=False),
+    _more("jump", "g", "steps", "Go to any of the eight steps."),
+    _more("palette", "ctrl+p", "commands", "Find any action by its name.", "command_palette"),
+    _more("scroll-up", "pageup", "", "Scroll up.", "scroll(-1)"),
+    _more("scroll-down", "pagedown", "", "Scroll down.", "scroll(1)"),
+    _more("theme", "ctrl+t", "light or dark", "Switch between light and dark colours."),
+    _more("quit", "ctrl+q,ctrl+c", "quit", "Leave. Your place is kept; a run goes on."),
 )
 
 PLACES: dict[str, tuple[Key, ...]] = {
-    "welcome": (
-        _main("welcome", "open", "open", "Open what the cursor is on.", "open"),
-        Key("welcome.runs", "r", "runs", "Runs on this machine, live and past.", "runs"),
+    "welcome": _place(
+        "welcome",
+        _main("open", "open", "Begin the way the cursor is on."),
+        _key("runs", "r", "runs", "Runs on this machine, live and past."),
     ),
-    "question": (
-        _main("question", "next", "next", "Answer with the marked line and go on.", "next"),
-        Key("question.mark", "space", "mark", "Mark or unmark a line where several may apply.", "mark", footer=False),
-        _back("question", "The question before."),
-        Key("question.skip", "s", "skip", "Leave this question open.", "skip"),
-        Key("question.end", "v", "verdict", "See the advice with the answers so far.", "verdict"),
+    "question": _place(
+        "question",
+        _main("next", "next", "Answer with the marked line and go on."),
+        _back("The question before."),
+        _more("mark", "space", "mark", "Mark or unmark a line where several may apply."),
+        _key("skip", "s", "skip", "Leave this question open."),
+        _key("verdict", "v", "advice now", "See the advice with the answers so far."),
     ),
-    "verdict": (
-        _main("verdict", "next", "go on", "Go on to the hardware.", "next"),
-        _back("verdict", "The last question."),
-        Key("verdict.again", "r", "answer again", "Answer the questions from the start.", "again"),
-        Key("verdict.save", "w", "write down", "Write the advice to a text file.", "save"),
+    "verdict": _place(
+        "verdict",
+        _main("next", "go on", "Go on to the hardware."),
+        _back("The last question."),
+        _key("again", "r", "answer again", "Answer the questions from the start."),
+        _key("save", "w", "write down", "Write the advice to a text file."),
     ),
-    "hardware": (
-        _main("hardware", "next", "next", "Go on to the model.", "next"),
-        _back("hardware"),
-        Key("hardware.price", "p", "price", "Say what this machine costs per hour.", "price"),
-        Key("hardware.look", "r", "look again", "Look at the machine again.", "look"),
+    "hardware": _place(
+        "hardware",
+        _main("next", "next", "Go on to the model."),
+        _back(),
+        _key("price", "p", "price", "Say what this machine costs per hour."),
+        _key("look", "r", "look again", "Look at the machine again."),
     ),
-    "pick-model": (
-        _main("pick-model", "use", "use", "Use the marked model, or what was typed.", "use"),
-        Key("pick-model.move", "up,down", "choose", "Move through the models.", "move", footer=True),
-        _back("pick-model"),
+    "pick-model": _place(
+        "pick-model",
+        _main("use", "use", "Use the marked model, or what was typed."),
+        *_moves("Move through the models."),
+        _back(),
     ),
-    "model": (
-        _main("model", "next", "next", "Go on to the data.", "next"),
-        _back("model"),
-        Key("model.change", "c", "choose another", "Choose another model.", "change"),
-        Key("model.template", "t", "template", "Read the model's chat template.", "template"),
+    "model": _place(
+        "model",
+        _main("next", "next", "Go on to the data."),
+        _back(),
+        _key("change", "c", "choose another", "Choose another model."),
+        _key("template", "t", "chat template", "Read the model's chat template."),
     ),
-    "pick-data": (
-        _main("pick-data", "use", "use", "Use the marked file, open the marked folder.", "use"),
-        Key("pick-data.move", "up,down", "choose", "Move through the files.", "move"),
-        Key("pick-data.complete", "tab", "complete", "Complete the path with the marked line.", "complete"),
-        _back("pick-data"),
+    "pick-data": _place(
+        "pick-data",
+        _main("use", "use", "Use the marked file, or open the marked folder."),
+        *_moves("Move through the files."),
+        _key("complete", "tab", "complete", "Complete the path with the marked line."),
+        _back(),
     ),
-    "data": (
-        _main("data", "next", "next", "Go on to the plan.", "next"),
-        Key("data.preview", "p", "preview", "See one row as the model will see it.", "preview"),
-        Key("data.finding", "f", "findings", "Read each finding with the rows it is about.", "findings"),
-        Key("data.mapping", "m", "mapping", "Correct which column is what.", "mapping"),
-        _back("data"),
-        Key("data.change", "c", "choose another", "Choose other data.", "change", footer=False),
-        Key("data.split", "h", "held out", "Change how many rows are held out.", "split", footer=False),
-        Key("data.system", "y", "system prompt", "Put a system prompt before rows without one.", "system", footer=False),
-        Key("data.ignore", "i", "accept", "Accept the findings that block, as they are.", "ignore", footer=False),
+    "data": _place(
+        "data",
+        _main("next", "next", "Go on to the plan."),
+        _back(),
+        _key("preview", "p", "preview", "See one row as the model will see it."),
+        _key("findings", "f", "findings", "Read each finding with the rows it is about."),
+        _key("mapping", "m", "mapping", "Correct which column is what."),
+        _more("change", "c", "choose another", "Choose other data."),
+        _more("split", "x", "held-out rows", "Change how many rows are held out."),
+        _more("system", "y", "system prompt", "Put a system prompt before rows that have none."),
+        _more("accept", "a", "accept findings", "Accept what blocks, and train on the data as it is."),
     ),
-    "plan": (
-        _main("plan", "start", "start", "Start the run in the background.", "start"),
-        Key("plan.edit", "e", "edit", "Change the marked value; the rest is worked out anew.", "edit"),
-        Key("plan.unpin", "u", "derive", "Give the marked value back to the plan.", "unpin", footer=False),
-        Key("plan.more", "o", "all options", "Every option a recipe has.", "options"),
-        Key("plan.why", "a", "assumptions", "What the memory figure rests on.", "assumptions", footer=False),
-        Key("plan.save", "w", "save recipe", "Write the recipe to a file.", "save"),
-        _back("plan"),
+    "plan": _place(
+        "plan",
+        _main("start", "start", "Start the run in the background."),
+        _back(),
+        _key("edit", "e", "edit", "Change the marked value; the rest is worked out anew."),
+        _key("options", "o", "all options", "Every option a recipe has."),
+        _key("save", "w", "save recipe", "Write the recipe to a file."),
+        _more("unpin", "u", "derive", "Give the marked value back to the plan."),
+        _more("why", "a", "assumptions", "What the memory figure rests on."),
+        _more("name", "n", "name", "Name the run."),
     ),
-    "train": (
-        _main("train", "go", "go on", "Close an alert; when the run has ended, go on to the comparison.", "go"),
-        Key("train.pause", "p", "pause", "Save and end the process; the same key goes on later.", "pause"),
-        Key("train.save", "c", "save now", "Save a checkpoint now and go on.", "save"),
-        Key("train.evaluate", "e", "evaluate now", "Measure the validation loss now.", "evaluate", footer=False),
-        Key("train.stop", "k", "stop and keep", "Stop and keep the best weights; asks first.", "stop"),
-        Key("train.log", "l", "log", "Read the log.", "log"),
-        Key("train.scale", "y", "log scale", "Switch the loss axis between linear and logarithmic.", "scale", footer=False),
-        Key("train.leave", "q", "leave", "Leave; the run goes on without you.", "leave"),
-        Key("train.back", "escape", "back", "Back to the list of runs; the run goes on.", "back", footer=False),
-        Key("train.recipe", "r", "recipe", "Read the recipe of this run.", "recipe", footer=False),
+    "train": _place(
+        "train",
+        _main("go", "go on", "Close an alert; when the run is over, go on to the comparison."),
+        _key("pause", "p", "pause", "Save and end the process; the same key goes on later."),
+        _key("save", "c", "save now", "Save a checkpoint now and go on."),
+        _key("stop", "k", "stop and keep", "Stop and keep the best weights; asks first."),
+        _key("log", "l", "log", "Read the log."),
+        _key("leave", "q", "leave", "Leave tui-ft; the run goes on without you."),
+        _more("back", "escape", "runs", "Back to the list of runs; the run goes on."),
+        _more("evaluate", "e", "measure now", "Measure the validation loss now."),
+        _more("scale", "y", "log scale", "Loss axis: linear or logarithmic."),
+        _more("recipe", "r", "recipe", "Read the recipe of this run."),
     ),
-    "evaluate": (
-        _main("evaluate", "next", "go on", "Start the comparison; when it is there, go on to the export.", "next"),
-        Key("evaluate.again", "r", "measure again", "Run the comparison again.", "again"),
-        Key("evaluate.samples", "a", "all answers", "Read the answers side by side.", "samples"),
-        _back("evaluate"),
+    "evaluate": _place(
+        "evaluate",
+        _main("next", "go on", "Start the comparison; when it is there, go on to the export."),
+        _back(),
+        _key("again", "r", "measure again", "Run the comparison again."),
+        _key("samples", "a", "answers", "Read the answers side by side."),
+        _key("log", "l", "log", "Read the log."),
     ),
-    "export": (
-        _main("export", "start", "export", "Export the marked formats and check each.", "start"),
-        Key("export.mark", "space", "mark", "Mark or unmark a format.", "mark"),
-        Key("export.log", "l", "log", "Read the log of the export.", "log"),
-        _back("export"),
-        Key("export.finish", "n", "new recipe", "Start over with a new recipe; this run is kept.", "finish", footer=False),
+    "export": _place(
+        "export",
+        _main("export", "export", "Export the marked formats and check each."),
+        _back(),
+        _key("mark", "space", "mark", "Mark or unmark a format."),
+        _key("log", "l", "log", "Read the log."),
+        _more("new", "n", "new recipe", "Start over with a new recipe; this run is kept."),
     ),
-    "runs": (
-        _main("runs", "open", "open", "Open the marked run.", "open"),
-        Key("runs.recipe", "n", "new from it", "Start a new recipe from this run's.", "copy"),
-        Key("runs.refresh", "r", "refresh", "Read the runs again.", "refresh", footer=False),
-        _back("runs"),
+    "runs": _place(
+        "runs",
+        _main("open", "open", "Open the marked run."),
+        _back(),
+        _key("copy", "n", "new from it", "Start a new recipe from this run's."),
+        _more("refresh", "r", "refresh", "Read the runs again."),
     ),
-    "reader": (
-        _main("reader", "close", "close", "Back to where you were.", "close", keys="enter,escape"),
-        Key("reader.follow", "end", "to the end", "Go to the end.", "end", footer=True),
-    ),
-}  # fmt: skip
+}
 
+TITLES = {
+    "everywhere": "Everywhere",
+    "welcome": "Welcome",
+    "question": "1 Decide: the questions",
+    "verdict": "1 Decide: the advice",
+    "hardware": "2 Hardware",
+    "pick-model": "3 Model: choosing",
+    "model": "3 Model",
+    "pick-data": "4 Data: choosing",
+    "data": "4 Data",
+    "plan": "5 Plan",
+    "train": "6 Train",
+    "evaluate": "7 Evaluate",
+    "export": "8 Export",
+    "runs": "Runs",
+}
 
 _TYPING = ("pick-model", "pick-data")
 
@@ -204,7 +240,8 @@ def reference() -> str:
         "# Keys",
         "",
         "Drawn from `screens/keys.py`; `?` shows the same inside the program. To re-map one, put its id into",
-        "`keys.toml` in the home folder (`tui-ft doctor` prints where that is):",
+        "`keys.toml` in the home folder (`tui-ft doctor` prints where that is), with keys by the names",
+        "Textual gives them:",
         "",
         "```toml",
         '"train.stop" = "k"',
@@ -214,25 +251,15 @@ def reference() -> str:
     ]
     for place, keys in {"everywhere": EVERYWHERE, **PLACES}.items():
         lines += [f"## {TITLES[place]}", "", "| key | what it does | id |", "|---|---|---|"]
-        lines += [f"| `{key.shown}` | {key.help} | `{key.id}` |" for key in keys]
+        lines += [f"| `{key.shown}` | {key.help} | `{key.id}` |" for key in keys if key.help]
         lines.append("")
     return "\n".join(lines)
 
 
-TITLES = {
-    "everywhere": "Everywhere",
-    "welcome": "Welcome",
-    "question": "1 Decide: the questions",
-    "verdict": "1 Decide: the advice",
-    "hardware": "2 Hardware",
-    "pick-model": "3 Model: choosing",
-    "model": "3 Model",
-    "pick-data": "4 Data: choosing",
-    "data": "4 Data",
-    "plan": "5 Plan",
-    "train": "6 Train",
-    "evaluate": "7 Evaluate",
-    "export": "8 Export",
-    "runs": "Runs",
-    "reader": "Reading a text",
-}
+def main() -> None:
+    """Print the reference: `python -m tui_ft.screens.keys > docs/keys.md`."""
+    print(reference(), end="")
+
+
+if __name__ == "__main__":
+    main()

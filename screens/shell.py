@@ -10,7 +10,6 @@ import sys
 import termios
 import tomllib
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -28,7 +27,7 @@ from . import draft as drafts
 from . import keys
 from .draft import Draft, Place, place_of_step
 from .filters import AsciiLines, SafeLines
-from .ink import MUTED, ink, join
+from .ink import MUTED, ink
 from .page import Page, in_thread
 from .terminal import Terminal
 from .theme import DARK, LIGHT, THEMES, theme_for
@@ -58,7 +57,7 @@ class TuiFt(App[None], inherit_bindings=False):
     CSS_PATH = "shell.tcss"
     BINDINGS = keys.global_bindings()
     HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (30, "-tall")]
+    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (36, "-tall")]
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     NOTIFICATION_TIMEOUT = 4
@@ -243,7 +242,7 @@ class TuiFt(App[None], inherit_bindings=False):
         from .dialogs import KeyCard
 
         if isinstance(self.screen, Page):
-            self.push_screen(KeyCard(self.screen.place))
+            self.push_screen(KeyCard(self.screen.place, self.key_names))
 
     def action_jump(self) -> None:
         """The list of steps."""

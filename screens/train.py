@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 import tomllib
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +16,7 @@ from tui_ft.errors import TuiFtError
 from tui_ft.text import duration
 
 from . import keys
-from .ink import MUTED, ink
+from .ink import ink
 from .page import Page, in_thread
 from .widgets.chart import LossChart
 from .widgets.lines import Lines, Prose

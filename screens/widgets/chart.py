@@ -28,7 +28,7 @@ class LossChart(Lines):
 
     def __init__(
         self, *, mode: Mode = "braille", empty: str = "", title: str = "", id: str | None = None
-    ) -> None:  # noqa: A002
+    ) -> None:
         super().__init__(id=id)
         self._title = title
         self._mode: Mode = mode

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 
 from textual.content import Content
 from textual.geometry import Region, Size
+from textual.selection import Selection
 from textual.strip import Strip
+from textual.style import Style
 from textual.visual import Visual
 from textual.widget import Widget
 from textual.widgets import Static
@@ -21,7 +23,7 @@ class Prose(Static):
 
     def __init__(
         self, text: Content | str = "", *, id: str | None = None, classes: str | None = None
-    ) -> None:  # noqa: A002
+    ) -> None:
         super().__init__(_content(text), id=id, classes=classes)
         self._shown = _content(text)
 
@@ -37,7 +39,6 @@ class Lines(Widget):
     """Rows that do not wrap: one Content each, cut at the edge with an ellipsis."""
 
     DEFAULT_CSS = "Lines { height: auto; width: 1fr; }"
-    ALLOW_SELECT = False
 
     def __init__(
         self,
@@ -88,8 +89,17 @@ class Lines(Widget):
         if y >= len(self._rows):
             return Strip.blank(width, style.rich_style)
         content = self._rows[y].truncate(width, ellipsis=True)
-        strip = Visual.to_strips(self, content, width, 1, style)[0]
-        return strip.adjust_cell_length(width, style.rich_style)
+        selection = self.text_selection
+        if selection is not None and (marked := selection.get_span(y)) is not None:
+            start, end = marked
+            mark = Style.from_styles(self.screen.get_component_styles("screen--selection"))
+            content = content.stylize(mark, start, len(content) if end == -1 else end)
+        strip = Visual.to_strips(self, content, width, 1, style, apply_selection=False)[0]
+        return strip.adjust_cell_length(width, style.rich_style).apply_offsets(0, y)
+
+    def get_selection(self, selection: Selection) -> tuple[str, str]:
+        """The text that was marked with the mouse."""
+        return selection.extract(self.plain), "\n"
 
     def _ensure(self, width: int) -> None:
         if width != self._made_for:

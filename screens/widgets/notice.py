@@ -8,46 +8,48 @@ from textual.content import Content
 
 from tui_ft.errors import Problem, TuiFtError
 
-from ..ink import BAD, MUTED, WARN, ink, join, prose, stack
-from .lines import Prose
+from ..ink import BAD, MUTED, STRONG, WARN, hang, ink, prose
+from .lines import Lines
 
 
-class Notice(Prose):
+class Notice(Lines):
     """Hidden until there is something to say."""
 
     DEFAULT_CSS = """
-    Notice { display: none; height: auto; padding: 0 1; margin: 0 1; border-left: outer $bad; }
+    Notice { display: none; height: auto; max-height: 60%; padding: 0 1; margin: 0 1; border-left: outer $bad; }
     Notice.-warn { border-left: outer $warn; }
     """
 
     def tell(self, error: TuiFtError) -> None:
         """Show every problem of an error."""
         self.remove_class("-warn")
-        self._open(stack(problem_lines(error.problems)))
+        self.display = True
+        self.show(lambda width: problem_lines(error.problems, width))
 
     def warn(self, what: str, fix: str = "") -> None:
         """Show something that does not stop the user."""
         self.add_class("-warn")
-        lines = [join(ink("! ", WARN), ink(what))]
-        self._open(stack([*lines, join("  ", ink(fix, MUTED))] if fix else lines))
+        self.display = True
+        self.show(lambda width: warning_lines(what, fix, width))
 
     def clear(self) -> None:
         """Nothing to say any more."""
         self.display = False
 
-    def _open(self, content: Content) -> None:
-        self.show(content)
-        self.display = True
 
-
-def problem_lines(problems: Sequence[Problem]) -> list[Content]:
+def problem_lines(problems: Sequence[Problem], width: int) -> list[Content]:
     """Each problem as a headline, its place, and the way out."""
     lines: list[Content] = []
     for problem in problems:
-        what = problem.what[:1].upper() + problem.what[1:]
-        lines.append(join(ink("✗ ", BAD), prose(what)))
+        lines += hang(ink("✗ ", BAD), prose(problem.what[:1].upper() + problem.what[1:], STRONG), width)
         if problem.where:
-            lines.append(join(ink("  where  ", MUTED), ink(problem.where)))
+            lines += hang(ink("  where  ", MUTED), problem.where, width)
         if problem.fix:
-            lines.append(join(ink("  do     ", MUTED), prose(problem.fix)))
+            lines += hang(ink("  do     ", MUTED), problem.fix, width)
     return lines
+
+
+def warning_lines(what: str, fix: str, width: int) -> list[Content]:
+    """A warning and what can be done about it."""
+    lines = hang(ink("! ", WARN), what, width)
+    return [*lines, *hang("  ", prose(fix, MUTED), width)] if fix else lines
