@@ -10,8 +10,11 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tui_ft.errors import InputError
+from tui_ft.models.reading import read_object
 from tui_ft.settings import Home, hub_cache
 
+SHARD_INDEX = "model.safetensors.index.json"
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
@@ -112,11 +115,23 @@ def weight_bytes(folder: Path) -> int:
 
 def missing_shards(folder: Path) -> list[str]:
     """Names of weight files that the index lists and the folder lacks."""
-    from tui_ft.models.reading import read_object
+    return [name for name in shard_names(folder) if not (folder / name).exists()]
 
-    index = read_object(folder / "model.safetensors.index.json").get("weight_map")
-    names = sorted({str(name) for name in index.values()}) if isinstance(index, dict) else []
-    return [name for name in names if not (folder / name).exists()]
+
+def shard_names(folder: Path) -> list[str]:
+    """The weight files that the folder's index names; none without an index.
+
+    Raises InputError when the index is damaged or names files outside the folder.
+    """
+    path = folder / SHARD_INDEX
+    index = read_object(path)
+    listed = index.get("weight_map", {} if not index else None)
+    if not isinstance(listed, dict):
+        raise InputError("names no weight files", where=str(path), fix="Fetch the model again.")
+    names = sorted({str(name) for name in listed.values()})
+    if any(Path(name).name != name for name in names):
+        raise InputError("names files outside its folder", where=str(path), fix="Fetch the model again.")
+    return names
 
 
 def _ref(repo: Path, name: str) -> str | None:

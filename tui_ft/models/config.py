@@ -7,6 +7,7 @@ is tied, for one). They and the list of architectures that transformers knows ar
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,6 +40,10 @@ _NAMES = {
     ),
 }
 _NEEDED = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_size")
+# Class names of models made for something other than writing text.
+_OTHER_KIND = re.compile(
+    r"For(MaskedLM|PreTraining|\w*Classification|QuestionAnswering|CTC)$|(?<!LMHead)Model$"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +179,22 @@ def quantisation(config: JsonObject) -> str | None:
 def needs_remote_code(config: JsonObject) -> bool:
     """True when the model can only be loaded by running Python code that comes with it."""
     return bool(config.get("auto_map")) and model_type(config) not in causal_lm_types()
+
+
+def writes_text(config: JsonObject) -> bool:
+    """False for classifiers, embedders and encoder-decoders, which can't be tuned here."""
+    named = architecture(config)
+    mapped = config.get("auto_map")
+    if isinstance(mapped, Mapping) and "AutoModelForCausalLM" in mapped:
+        return True
+    if config.get("is_encoder_decoder") and not named.endswith("ForCausalLM"):
+        return False
+    return not _OTHER_KIND.search(named)
+
+
+def transformers_version() -> str:
+    """The version of transformers that `architectures.toml` was made from."""
+    return str(_table()["transformers"])
 
 
 def causal_lm_types() -> frozenset[str]:

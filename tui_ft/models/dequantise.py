@@ -66,6 +66,7 @@ def dequantise(source: Path, folder: Path) -> None:
     _write_json(folder / "generation_config.json", _special_ids(fields))
     _write_json(folder / "tokenizer_config.json", _tokenizer_config(fields))
     (folder / "chat_template.jinja").write_text(fields["tokenizer.chat_template"], encoding="utf-8")
+    (folder / "README.md").write_text(_card(fields, source), encoding="utf-8")
     _tokenizer(fields).save(str(folder / "tokenizer.json"))
     serialize_file(
         {
@@ -188,6 +189,13 @@ def _tokenizer(fields: dict[str, Any]) -> Tokenizer:
         ]
     )
     return tokenizer
+
+
+def _card(fields: dict[str, Any], source: Path) -> str:
+    return (
+        f"---\nlicense: {fields['general.license']}\n---\n\n"
+        f"Weights decoded from {source.name}, a quantised copy: close to the original's but not equal.\n"
+    )
 
 
 def _write_json(path: Path, value: dict[str, Any]) -> None:

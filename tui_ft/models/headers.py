@@ -15,8 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_ft.errors import InputError, Problem
-from tui_ft.models.cached import missing_shards, weight_files
-from tui_ft.models.reading import read_object
+from tui_ft.models.cached import missing_shards, shard_names, weight_files
 from tui_ft.text import count, size
 
 # The limit of the safetensors library itself; a longer header is rubbish read as a number.
@@ -98,13 +97,9 @@ def read_folder(folder: Path) -> Weights:
             where=str(folder),
             fix="Fetch the model again.",
         )
-    index = read_object(folder / "model.safetensors.index.json").get("weight_map")
-    if isinstance(index, dict):
-        paths = [folder / name for name in sorted({str(name) for name in index.values()})]
-    else:
-        single = folder / "model.safetensors"
-        paths = [single] if single.is_file() else weight_files(folder)
-    return read_files(paths)
+    single = folder / "model.safetensors"
+    shards = [folder / name for name in shard_names(folder)]
+    return read_files(shards or ([single] if single.is_file() else weight_files(folder)))
 
 
 def read_files(paths: Iterable[Path]) -> Weights:

@@ -18,7 +18,7 @@ from tokenizers import AddedToken, Tokenizer
 from tui_ft.errors import InputError
 from tui_ft.models import chat_template
 from tui_ft.models.chat_template import Span
-from tui_ft.models.reading import read_object
+from tui_ft.models.reading import load_templates, read_object
 from tui_ft.text import excerpt
 
 # Encodings keep offsets, masks and words: a bounded number of them is alive at once.
@@ -178,34 +178,6 @@ class ChatTokenizer:
 
     def _special_id(self, name: str) -> int | None:
         return self.id_of(self.special_tokens[name]) if name in self.special_tokens else None
-
-
-def load_templates(folder: Path, config: Mapping[str, Any]) -> dict[str, str]:
-    """The chat templates by name. Files win over tokenizer_config.json, as in transformers."""
-    templates: dict[str, str] = {}
-    files = [folder / "chat_template.jinja", *sorted((folder / "chat_templates").glob("*.jinja"))]
-    for path in files:
-        try:
-            text = path.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            continue
-        except (OSError, UnicodeDecodeError) as error:
-            raise InputError(
-                f"cannot be read: {excerpt(str(error), 120)}", where=str(path), fix="Fetch the model again."
-            ) from None
-        templates["default" if path.parent == folder else path.stem] = text
-    if templates:
-        return templates
-    given = config.get("chat_template")
-    if isinstance(given, str):
-        return {"default": given}
-    if isinstance(given, list):
-        return {
-            str(named["name"]): str(named["template"])
-            for named in given
-            if isinstance(named, dict) and {"name", "template"} <= named.keys()
-        }
-    return {}
 
 
 def _backend(folder: Path) -> Tokenizer:
