@@ -123,6 +123,12 @@ class ChatTokenizer:
         encoding = self._backend.encode(_valid(text), add_special_tokens=False)
         return encoding.ids, encoding.offsets
 
+    def encode_batch_spans(self, texts: Iterable[str]) -> list[tuple[list[int], list[Span]]]:
+        """As `encode`, for many texts, in parallel. Raises InputError as `encode` does."""
+        batch = [_valid(text) for text in texts]
+        encodings = self._backend.encode_batch(batch, add_special_tokens=False)
+        return [(encoding.ids, encoding.offsets) for encoding in encodings]
+
     def encode_batch(self, texts: Iterable[str]) -> list[list[int]]:
         """Token ids of many texts, in parallel. Raises InputError as `encode` does."""
         return [encoding.ids for encoding in self._encodings(texts)]
@@ -160,6 +166,12 @@ class ChatTokenizer:
     def vocab_size(self) -> int:
         """Number of tokens, added ones included."""
         return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def opening(self) -> str:
+        """What the tokenizer puts before a plain text: its BOS token, or nothing."""
+        ids = self._backend.encode("", add_special_tokens=True).ids
+        return self.special_tokens["bos_token"] if self.bos_id is not None and ids[:1] == [self.bos_id] else ""
 
     @property
     def bos_id(self) -> int | None:
