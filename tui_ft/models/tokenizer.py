@@ -171,7 +171,9 @@ class ChatTokenizer:
     def opening(self) -> str:
         """What the tokenizer puts before a plain text: its BOS token, or nothing."""
         ids = self._backend.encode("", add_special_tokens=True).ids
-        return self.special_tokens["bos_token"] if self.bos_id is not None and ids[:1] == [self.bos_id] else ""
+        return (
+            self.special_tokens["bos_token"] if self.bos_id is not None and ids[:1] == [self.bos_id] else ""
+        )
 
     @property
     def bos_id(self) -> int | None:
