@@ -1,0 +1,159 @@
+"""Which tokens are learned from. A token is trained when it lies inside a learned span of characters.
+
+`prove` checks the result the long way round; tests run it on every template at hand, and a dataset check
+on a sample of its rows.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from operator import itemgetter
+from typing import TYPE_CHECKING, Literal
+
+from tui_ft.data.layout import Refused, Span, lay_out, prompt_text
+from tui_ft.data.rows import Row, Unusable
+from tui_ft.errors import InputError
+
+if TYPE_CHECKING:
+    from tui_ft.models.tokenizer import ChatTokenizer
+
+LossOn = Literal["answers", "all"]
+_END = itemgetter(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A row as the model reads it.
+
+    `spans` are the characters of `text` that are learned; `trained` says so for each token of `ids`.
+    `concerns` are ids of findings this row counts towards, `note` is for the reader of a preview.
+    """
+
+    row_id: str
+    text: str
+    ids: tuple[int, ...]
+    trained: tuple[bool, ...]
+    spans: tuple[Span, ...] = ()
+    concerns: tuple[str, ...] = ()
+    note: str = ""
+
+    @property
+    def learned(self) -> int:
+        """Number of tokens that are learned from."""
+        return sum(self.trained)
+
+    @property
+    def needed(self) -> int:
+        """Tokens up to and with the last one that is learned; a shorter limit cuts the answer."""
+        runs = trained_runs(self.trained)
+        return runs[-1][1] if runs else 0
+
+    @property
+    def prompt_length(self) -> int:
+        """Tokens before the first one that is learned; with this limit nothing is learned."""
+        runs = trained_runs(self.trained)
+        return runs[0][0] if runs else len(self.ids)
+
+
+def encode(row: Row, tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers") -> Encoded:
+    """The tokens of a row and which of them are learned. Raises Refused when it cannot be written."""
+    layout = lay_out(row, tokenizer)
+    spans = ((0, len(layout.text)),) if loss_on == "all" else layout.spans
+    ids, trained, joined = _tokens(layout.text, spans, tokenizer)
+    concerns = layout.concerns if joined else (*layout.concerns, "prompt-differs")
+    return Encoded(row.id, layout.text, tuple(ids), tuple(trained), spans, concerns, layout.note)
+
+
+def encode_rows(
+    rows: Iterable[Row], tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers"
+) -> Iterator[Encoded | Unusable]:
+    """As `encode`, for many rows; a row that cannot be written comes back as Unusable."""
+    for row in rows:
+        try:
+            yield encode(row, tokenizer, loss_on=loss_on)
+        except Refused as error:
+            yield Unusable(error.id, row.file, row.line, error.what)
+        except InputError as error:
+            yield Unusable("template-refuses", row.file, row.line, error.what)
+
+
+def prove(encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> tuple[str, ...]:
+    """What is wrong with a row encoded for loss on answers, found another way than it was made.
+
+    Every answer trained ends in a stop token; the text begins with one BOS at most; the trained tokens
+    read as the answers and nothing else; and the tokens before each answer are exactly those of the
+    prompt at inference. Empty when all of it holds.
+    """
+    wrong: list[str] = []
+    bos = tokenizer.bos_id
+    if bos is not None and encoded.ids[:2] == (bos, bos):
+        wrong.append("begins with two BOS tokens")
+    runs = trained_runs(encoded.trained)
+    if len(runs) != len(encoded.spans):
+        wrong.append(f"{len(encoded.spans)} answers but {len(runs)} trained runs of tokens")
+    for (begin, end), (start, stop) in zip(runs, encoded.spans, strict=False):
+        if encoded.ids[end - 1] not in tokenizer.stop_ids:
+            wrong.append(f"token {end}, the last of a trained run, is no stop token")
+        if tokenizer.decode(encoded.ids[begin:end]).strip() != encoded.text[start:stop].strip():
+            wrong.append("the trained tokens do not read as the answer")
+    if row.text is None:
+        turns = row.dialogue
+        answers = [i for i, turn in enumerate(turns) if turn["role"] == "assistant"]
+        prompts = [tokenizer.encode(prompt_text(turns[:i], tokenizer, row.tools))[0] for i in answers]
+        wrong += [
+            f"the {begin} tokens before an answer are not the prompt at inference"
+            for begin, _ in runs
+            if list(encoded.ids[:begin]) not in prompts
+        ]
+    return tuple(wrong)
+
+
+def trained_runs(trained: Sequence[bool]) -> list[Span]:
+    """Where trained tokens stand, as (first, one past the last)."""
+    edges = [i for i, (a, b) in enumerate(pairwise((False, *trained, False))) if a != b]
+    return list(zip(edges[::2], edges[1::2], strict=True))
+
+
+def _tokens(text: str, spans: Sequence[Span], tokenizer: ChatTokenizer) -> tuple[list[int], list[bool], bool]:
+    """Ids, the trained ones, and False when a prompt's tokens are not those at inference."""
+    ids, offsets = tokenizer.encode(text)
+    doubtful = [start for start, _ in spans if start and not _clean_cut(text, start)]
+    broken = [start for start in doubtful if not _begins_with(ids, tokenizer.encode(text[:start])[0])]
+    joined = True
+    if broken:
+        pieces = _encode_pieces(text, broken, tokenizer)
+        # A tokenizer that marks the beginning of each text would mark it in the middle of this one.
+        if joined := tokenizer.decode(pieces[0]) == tokenizer.decode(ids):
+            ids, offsets = pieces
+    trained = [False] * len(ids)
+    for start, end in spans:
+        # By their ends: some tokenizers give a line break before the answer an empty span inside it.
+        begin = bisect_right(offsets, start, key=_END)
+        if begin < len(ids) and offsets[begin][0] < start:
+            begin += 1
+        stop = bisect_right(offsets, end, key=_END)
+        trained[begin:stop] = [True] * (stop - begin)
+    return ids, trained, joined
+
+
+def _clean_cut(text: str, at: int) -> bool:
+    """True where no tokenizer joins both sides: a line break before something that is not blank."""
+    return text[at - 1] == "\n" and not text[at : at + 1].isspace()
+
+
+def _begins_with(ids: Sequence[int], prefix: Sequence[int]) -> bool:
+    return list(ids[: len(prefix)]) == list(prefix)
+
+
+def _encode_pieces(text: str, cuts: Sequence[int], tokenizer: ChatTokenizer) -> tuple[list[int], list[Span]]:
+    """Tokens of the text cut at these characters, as when the model goes on from each prompt."""
+    ids: list[int] = []
+    offsets: list[Span] = []
+    for start, end in pairwise([0, *cuts, len(text)]):
+        more, places = tokenizer.encode(text[start:end])
+        ids += more
+        offsets += [(first + start, last + start) for first, last in places]
+    return ids, offsets
