@@ -116,6 +116,10 @@ class Draft:
             return replace(draft, facts=None, report=None)
         return replace(draft, report=None) if "data" in sections else draft
 
+    def with_verdict(self, verdict: Verdict) -> Draft:
+        """The advice on these answers."""
+        return replace(self, verdict=verdict)
+
     def document(self) -> dict[str, Any]:
         """The recipe as plain TOML values, with the decision it rests on."""
         document: dict[str, Any] = {"version": 1}
@@ -123,7 +127,7 @@ class Draft:
             document["name"] = self.name
         if self.verdict is not None and self.answers:
             document["decision"] = {
-                "verdict": self.verdict.kind,
+                "verdict": self.verdict.verdict,
                 "answers": {k: list(v) if isinstance(v, tuple) else v for k, v in self.answers.items()},
                 "overridden": self.overridden,
             }
@@ -132,7 +136,7 @@ class Draft:
     @property
     def overridden(self) -> bool:
         """The user went on although the advice was not to fine-tune."""
-        return self.reached > 0 and self.verdict is not None and not self.verdict.is_fine_tune
+        return self.reached > 0 and self.verdict is not None and not self.verdict.advises_training
 
     def to_recipe(self) -> Recipe:
         """The recipe so far. Raises InputError while model or data are missing, or a value is wrong."""
@@ -281,7 +285,7 @@ def from_document(document: Mapping[str, Any], paths: tuple[str, ...], path: Pat
 def _verdict_words(draft: Draft) -> str:
     if draft.verdict is None:
         return ""
-    return "against the advice" if draft.overridden else str(draft.verdict.kind)
+    return "against the advice" if draft.overridden else str(draft.verdict.verdict)
 
 
 def _hardware_words(draft: Draft) -> str:

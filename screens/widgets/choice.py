@@ -115,13 +115,18 @@ class Choice(OptionList, inherit_bindings=False):
             return tuple(item.id for item in self._items if item.id in self._chosen)
         return (self.current.id,) if self.current else ()
 
-    def toggle(self) -> None:
-        """Mark or unmark the line under the cursor."""
+    def toggle(self, *, alone: Sequence[str] = ()) -> None:
+        """Mark or unmark the line under the cursor. Lines in `alone` exclude all others."""
         item = self.current
         if not self._several or item is None or item.closed:
             return
+        before = set(self._chosen)
         self._chosen ^= {item.id}
-        self._redraw(self._items.index(item))
+        if item.id in self._chosen:
+            self._chosen -= (self._chosen if item.id in alone else set(alone)) - {item.id}
+        for at, other in enumerate(self._items):
+            if (other.id in before) != (other.id in self._chosen):
+                self._redraw(at)
 
     def watch_highlighted(self, highlighted: int | None) -> None:
         """Carry the mark along with the cursor."""
@@ -136,8 +141,6 @@ class Choice(OptionList, inherit_bindings=False):
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         """A click."""
         event.stop()
-        if self._several:
-            self.toggle()
         if self.current is not None:
             self.post_message(self.Picked(self, self.current))
 
@@ -153,7 +156,7 @@ class Choice(OptionList, inherit_bindings=False):
         if not self._marks:
             return label
         if self._several:
-            sign = Content.styled("✓ ", ACCENT) if item.id in self._chosen else ink("○ ", MUTED)
+            sign = join(ink("[", MUTED), ink("x", ACCENT) if item.id in self._chosen else " ", ink("] ", MUTED))
         else:
             sign = Content.styled("● ", ACCENT) if at == self._marked else ink("○ ", MUTED)
         return join(sign, label)
