@@ -7,13 +7,13 @@ on a sample of its rows.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
 
-from tui_ft.data.layout import Refused, Span, lay_out, prompt_text
+from tui_ft.data.layout import Layout, Refused, Span, lay_out, prompt_text
 from tui_ft.data.rows import Row, Unusable
 from tui_ft.errors import InputError
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tui_ft.models.tokenizer import ChatTokenizer
 
 LossOn = Literal["answers", "all"]
+Tokens = tuple[list[int], list[Span]]
 _END = itemgetter(1)
 
 
@@ -61,23 +62,37 @@ class Encoded:
 def encode(row: Row, tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers") -> Encoded:
     """The tokens of a row and which of them are learned. Raises Refused when it cannot be written."""
     layout = lay_out(row, tokenizer)
+    return _encoded(row, layout, tokenizer.encode(layout.text), tokenizer, loss_on)
+
+
+def _encoded(row: Row, layout: Layout, tokens: Tokens, tokenizer: ChatTokenizer, loss_on: LossOn) -> Encoded:
     spans = ((0, len(layout.text)),) if loss_on == "all" else layout.spans
-    ids, trained, joined = _tokens(layout.text, spans, tokenizer)
+    ids, trained, joined = _masked(layout.text, spans, tokens, tokenizer)
     concerns = layout.concerns if joined else (*layout.concerns, "prompt-differs")
     return Encoded(row.id, layout.text, tuple(ids), tuple(trained), spans, concerns, layout.note)
 
 
 def encode_rows(
-    rows: Iterable[Row], tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers"
+    rows: Sequence[Row], tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers"
 ) -> Iterator[Encoded | Unusable]:
-    """As `encode`, for many rows; a row that cannot be written comes back as Unusable."""
-    for row in rows:
-        try:
-            yield encode(row, tokenizer, loss_on=loss_on)
-        except Refused as error:
-            yield Unusable(error.id, row.file, row.line, error.what)
-        except InputError as error:
-            yield Unusable("template-refuses", row.file, row.line, error.what)
+    """As `encode`, for many rows in parallel; a row that cannot be written comes back as Unusable."""
+    layouts = [_try_layout(row, tokenizer) for row in rows]
+    texts = [layout.text for layout in layouts if isinstance(layout, Layout)]
+    tokens = iter(tokenizer.encode_batch_spans(texts))
+    for row, layout in zip(rows, layouts, strict=True):
+        if isinstance(layout, Layout):
+            yield _encoded(row, layout, next(tokens), tokenizer, loss_on)
+        else:
+            yield layout
+
+
+def _try_layout(row: Row, tokenizer: ChatTokenizer) -> Layout | Unusable:
+    try:
+        return lay_out(row, tokenizer)
+    except Refused as error:
+        return Unusable(error.id, row.file, row.line, error.what)
+    except InputError as error:
+        return Unusable("template-refuses", row.file, row.line, error.what)
 
 
 def prove(encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> tuple[str, ...]:
@@ -117,9 +132,11 @@ def trained_runs(trained: Sequence[bool]) -> list[Span]:
     return list(zip(edges[::2], edges[1::2], strict=True))
 
 
-def _tokens(text: str, spans: Sequence[Span], tokenizer: ChatTokenizer) -> tuple[list[int], list[bool], bool]:
+def _masked(
+    text: str, spans: Sequence[Span], tokens: Tokens, tokenizer: ChatTokenizer
+) -> tuple[list[int], list[bool], bool]:
     """Ids, the trained ones, and False when a prompt's tokens are not those at inference."""
-    ids, offsets = tokenizer.encode(text)
+    ids, offsets = tokens
     doubtful = [start for start, _ in spans if start and not _clean_cut(text, start)]
     broken = [start for start in doubtful if not _begins_with(ids, tokenizer.encode(text[:start])[0])]
     joined = True
@@ -148,7 +165,7 @@ def _begins_with(ids: Sequence[int], prefix: Sequence[int]) -> bool:
     return list(ids[: len(prefix)]) == list(prefix)
 
 
-def _encode_pieces(text: str, cuts: Sequence[int], tokenizer: ChatTokenizer) -> tuple[list[int], list[Span]]:
+def _encode_pieces(text: str, cuts: Sequence[int], tokenizer: ChatTokenizer) -> Tokens:
     """Tokens of the text cut at these characters, as when the model goes on from each prompt."""
     ids: list[int] = []
     offsets: list[Span] = []
