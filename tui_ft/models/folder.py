@@ -32,11 +32,17 @@ def read_local(model_id: str, folder: Path) -> ModelFacts:
     return read(model_id, folder, source="folder", weights=headers.read_folder(folder))
 
 
+def is_folder(path: Path) -> bool:
+    """True for an existing folder; False for anything else, such as a name too long to exist."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
 def check(folder: Path) -> None:
     """Raise InputError unless this is a folder with config.json and safetensors weights."""
-    if not folder.exists():
-        raise _not_there(folder)
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise _not_a_folder(folder)
     try:
         names = {entry.name for entry in folder.iterdir()}
@@ -183,20 +189,16 @@ def _licence(folder: Path) -> str | None:
     return found[1] if found else None
 
 
-def _not_there(folder: Path) -> InputError:
-    try:
-        beside = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
-    except OSError:
-        beside = []
-    close = nearest(folder.name, beside, count=1)
-    return InputError(
-        "there is no such folder",
-        where=str(folder),
-        fix=f"Did you mean {folder.parent / close[0]}?" if close else "Check the path.",
-    )
-
-
 def _not_a_folder(path: Path) -> InputError:
+    try:
+        exists = path.exists()
+        beside = [entry.name for entry in path.parent.iterdir() if entry.is_dir()]
+    except OSError:
+        exists, beside = False, []
+    if not exists:
+        close = nearest(path.name, beside, count=1)
+        fix = f"Did you mean {path.parent / close[0]}?" if close else "Check the path."
+        return InputError("there is no such folder", where=excerpt(str(path), 200), fix=fix)
     if path.suffix == ".gguf":
         return no_config({path.name}, str(path))
     if path.suffix in PICKLES:

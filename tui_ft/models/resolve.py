@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,7 @@ from tui_ft.errors import InputError
 from tui_ft.models import catalogue, headers, hub, smollm2
 from tui_ft.models.cached import Snapshot, cached_ids, complete, local_models, snapshot
 from tui_ft.models.facts import ModelFacts
-from tui_ft.models.folder import read, read_local
+from tui_ft.models.folder import is_folder, read, read_local
 from tui_ft.models.hub_errors import HubUnreachable
 from tui_ft.settings import Home
 from tui_ft.text import excerpt
@@ -36,8 +37,8 @@ def resolve(model_id: str, revision: str = "", *, home: Home, offline: bool | No
     name = model_id.strip()
     if not name:
         raise InputError("no model is named", fix="Give a folder, or a hub id such as Qwen/Qwen3-0.6B.")
-    path = Path(name).expanduser()
-    if _looks_like_a_path(name) or path.is_dir():
+    path = Path(os.path.expanduser(name))  # noqa: PTH111 -- pathlib's raises for users that don't exist
+    if _looks_like_a_path(name) or is_folder(path):
         return read_local(name, path.absolute())
     if not _HUB_ID.fullmatch(name) or ".." in name or "--" in name:
         raise InputError(
@@ -115,7 +116,7 @@ def _looks_like_a_path(name: str) -> bool:
 def _slips(name: str, known: Iterable[str]) -> list[str]:
     """Known names so like this one that it can hardly mean another model."""
     by_likeness = sorted(((_likeness(name, other), other) for other in known), reverse=True)
-    return [other for likeness, other in by_likeness[:2] if likeness >= _TYPO]
+    return [other for likeness, other in by_likeness[:2] if likeness >= _TYPO and other != name]
 
 
 def _likeness(name: str, other: str) -> float:
