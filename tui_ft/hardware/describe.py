@@ -10,7 +10,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tui_ft.hardware.facts import Gpu, GpuProcess, Hardware, Host
-from tui_ft.text import GIB, count, gib, percent
+from tui_ft.text import GIB, count, excerpt, gib, percent
 
 _UNKNOWN = "–"
 _WIDTH = 79
@@ -57,7 +57,7 @@ def gpu_rows(hardware: Hardware) -> list[str]:
     """What `tui-ft gpus` prints: a row per GPU with who holds its memory, the host, the notices."""
     lines: list[str] = []
     if hardware.gpus:
-        lines += [_row("GPU", "name", "free of total", "busy", "temp", "power", "number types")]
+        lines += [_row("GPU", "name", "free/total", "busy", "temp", "power", "types")]
         lines += _gpu_lines(hardware)
         newest = dotted(hardware.cuda_driver) or "unknown"
         lines += ["", f"driver  {hardware.driver or 'unknown'}, runs CUDA up to {newest}"]
@@ -127,17 +127,17 @@ def _gpu_lines(hardware: Hardware) -> Iterable[str]:
         yield _row(
             number,
             short_name(gpu.name),
-            f"{_amount(gpu.free_bytes)} of {_amount(gpu.total_bytes)} GiB",
+            f"{_amount(gpu.free_bytes)}/{_amount(gpu.total_bytes)} GiB",
             _UNKNOWN if gpu.utilisation is None else percent(gpu.utilisation),
             _UNKNOWN if gpu.temperature_c is None else f"{gpu.temperature_c} °C",
             _power(gpu),
             state or _number_types(gpu),
         )
-        yield from (f"     {holder(process)}" for process in gpu.processes)
+        yield from (f"    {holder(process)}" for process in gpu.processes)
 
 
 def _row(number: str, name: str, memory: str, busy: str, temperature: str, power: str, types: str) -> str:
-    return f"{number:<4} {name:<22} {memory:>17}  {busy:>5}  {temperature:>5}  {power:>9}  {types}".rstrip()
+    return f"{number:<3} {excerpt(name, 22):<22} {memory:>15}  {busy:>5}  {temperature:>5}  {power:>9}  {types}".rstrip()
 
 
 def _number_types(gpu: Gpu) -> str:

@@ -58,7 +58,7 @@ def run_probe(*, timeout_s: float = _TIMEOUT_S, environ: Mapping[str, str] | Non
             )
         except subprocess.TimeoutExpired as expired:
             stuck = _last_part(_decoded(expired.stderr))
-            return Probe(error=f"no answer within {timeout_s:.0f} s, trying {stuck or 'to start'}", slow=True)
+            return Probe(error=f"no answer within {timeout_s:g} s, trying {stuck or 'to start'}", slow=True)
         except OSError as error:
             return Probe(error=f"the check could not be started: {error}")
         if child.returncode == 0:

@@ -134,9 +134,9 @@ def terminal_check(environ: Mapping[str, str] = os.environ) -> Check:
         return Check(
             "terminal",
             "warning",
-            f"{term}, {colours} colours; the language setting ({excerpt(locale, 20) or 'none'}) is not UTF-8, "
-            "so lines and boxes may look broken.",
-            "Start with --ascii, or type:\nexport LANG=C.UTF-8",
+            f"{term}, {colours} colours; the language setting ({excerpt(locale, 20) or 'none'}) is not "
+            "UTF-8, so the screen is drawn with ASCII characters only.",
+            "If this terminal shows UTF-8, type:\nexport LANG=C.UTF-8",
         )
     width, height = shutil.get_terminal_size()
     if sys.stdout.isatty() and (width < 80 or height < 24):
