@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_ft import recipe as recipes
@@ -12,6 +12,7 @@ from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import EnvironmentProblem, InputError, Problem
 from tui_ft.hardware.detect import detect
 from tui_ft.hardware.facts import Hardware
+from tui_ft.models.download import Progress, download
 from tui_ft.models.facts import ModelFacts
 from tui_ft.models.resolve import resolve
 from tui_ft.models.tokenizer import ChatTokenizer
@@ -125,13 +126,17 @@ def ready(prepared: Prepared) -> None:
         raise EnvironmentProblem("this plan does not fit into memory", fix=" ".join(prepared.plan.warnings))
 
 
-def start(prepared: Prepared, home: Home) -> RunFolder:
-    """Make the run's folder and start its process in the background."""
+def start(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:
+    """Fetch the weights if need be, make the run's folder and start its process in the background.
+
+    Raises like `ready`, `download` and `launch.start`.
+    """
     ready(prepared)
+    weights = download(prepared.model, progress, allow_code=prepared.recipe.model.trust_remote_code)
     folder = create(
         home,
         prepared.recipe,
-        prepared.plan,
+        replace(prepared.plan, model_folder=str(weights)),
         recipe_text=recipes.dumps(prepared.recipe),
         recipe_base=prepared.base,
     )

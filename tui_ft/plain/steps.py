@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_ft import recipe as recipes
+from tui_ft.advice.command import verdict_text
 from tui_ft.advice.questions import DONT_KNOW, Answers, Question, as_document, next_question
 from tui_ft.advice.verdict import Verdict, decide
-from tui_ft.advice.verdict import describe as describe_verdict
 from tui_ft.commands.eval import evaluate
 from tui_ft.commands.export import export
 from tui_ft.commands.follow import ended_well
@@ -125,12 +125,15 @@ def _decide(state: _Walk) -> _Walk:
     if state.ask.choose("Do you need fine-tuning at all?", choices, "ask") == "skip":
         return state
     answers, verdict = ask_advice(state.ask)
-    print()
-    print("\n".join(describe_verdict(verdict)))
-    if not verdict.trains and state.ask.choose("Go on all the same?", [_YES, _NO], "no") == "no":
+    print(f"\n{verdict_text(verdict)}")
+    if not verdict.advises_training and state.ask.choose("Go on all the same?", [_YES, _NO], "no") == "no":
         print("\nA good reason not to train is a good outcome. Come back when it changes.")
         raise SystemExit(1)
-    decision = {"verdict": verdict.verdict, "answers": as_document(answers), "overridden": not verdict.trains}
+    decision = {
+        "verdict": verdict.verdict,
+        "answers": as_document(answers),
+        "overridden": not verdict.advises_training,
+    }
     return replace(state, recipe=recipes.parse({**state.recipe.document(), "decision": decision}))
 
 
