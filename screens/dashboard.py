@@ -13,7 +13,7 @@ from tui_ft.runs.curves import Curve
 from tui_ft.runs.view import Gauge, RunView
 from tui_ft.text import GIB, duration, percent
 
-from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, ink, join, labelled
+from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, hang, ink, join, labelled, mark
 from .widgets.bar import level
 from .widgets.chart import Trace
 from .widgets.raster import Point, Series, smooth
@@ -54,11 +54,10 @@ class Cost:
         return f"${spent:,.2f} of ~${spent + to_come:,.2f}"
 
 
-def state_words(view: RunView, silent_s: float | None = None) -> str:
-    """The state as people say it."""
-    if silent_s is not None:
-        return f"{STATE_WORDS[view.state]}, no heartbeat for {silent_s:.0f} s"
-    return STATE_WORDS[view.state]
+def state_words(view: RunView) -> str:
+    """The state as people say it, with what worries the reader."""
+    word = STATE_WORDS[view.state]
+    return f"{word}, {view.message}" if view.message.startswith("no heartbeat") else word
 
 
 def where(view: RunView) -> Content:
@@ -98,12 +97,16 @@ def legend(view: RunView) -> Content:
     return join(" ", Content("   ").join(parts))
 
 
-def loss_traces(view: RunView) -> list[Trace]:
-    """Train (smoothed once it is long), validation, the best point; drawn in this order."""
+def loss_traces(view: RunView, *, shades: bool = True) -> list[Trace]:
+    """Train (smoothed once it is long), validation, the best point; drawn in this order.
+
+    Without `shades` the raw curve is left out: it could not be told from the smoothed one.
+    """
     train = points(view.curves["loss"])
     traces = []
     if len(train) >= _SMOOTH_FROM:
-        traces.append(Trace(Series(train), "$rule"))
+        if shades:
+            traces.append(Trace(Series(train), "$rule"))
         traces.append(Trace(Series(smooth(train, 1 - 1 / max(2.0, len(train) / 20))), ACCENT))
     else:
         traces.append(Trace(Series(train), ACCENT))
@@ -182,22 +185,20 @@ def progress(view: RunView, width: int) -> Content:
     return join(" ", level(share, max(10, width - len(tail) - 3), style=ACCENT), tail)
 
 
-def ending(view: RunView) -> tuple[str, Content] | None:
-    """What a run that is over, paused or lost says: (severity, text); None while it works."""
-    best = f" The best weights are those of step {view.best.step:,}." if view.best else ""
+def ending(view: RunView) -> tuple[str, str, str] | None:
+    """What a run says that is over, paused or lost: severity, headline, what to do. None while it works."""
+    best = f"The best weights are those of step {view.best.step:,}." if view.best else view.message
     match view.state:
         case "finished":
-            return "good", join(ink("✓ ", GOOD), ink("Training is finished.", STRONG), best)
+            return "good", "Training is finished.", best
         case "stopped":
-            return "good", join(ink("✓ ", GOOD), ink("Stopped and kept.", STRONG), best)
+            return "good", "Training was stopped; what was learned is kept.", best
         case "paused":
-            text = "The process has ended and its memory is free; p goes on from the last checkpoint."
-            return "info", join(ink("· ", MUTED), ink("Paused. ", STRONG), text)
+            return "info", "Paused.", "The process has ended and its memory is free; p goes on from there."
         case "failed":
-            what = view.message or "it did not say why"
-            return "error", join(ink("✗ ", BAD), ink("Training has failed: ", STRONG), what, "\n  ", view.fix)
+            return "error", f"Training has failed: {view.message or 'the log may say why'}", view.fix
         case "lost":
-            return "error", join(ink("✗ ", BAD), ink("Lost: ", STRONG), view.message, "\n  ", view.fix)
+            return "error", f"The run is lost: {view.message}", "p goes on from the last checkpoint."
     return None
 
 
@@ -212,13 +213,12 @@ def news(view: RunView, count: int) -> list[Content]:
     return rows + [Content("")] * (count - len(rows))
 
 
-def alert_line(what: str, action: str, severity: str) -> Content:
-    """An alert with its one action."""
-    sign, style = {"error": ("✗", BAD), "warning": ("!", WARN)}.get(severity, ("·", MUTED))
-    lines = [join(ink(f"{sign} ", style), ink(what, STRONG))]
+def message(severity: str, what: str, action: str, width: int) -> list[Content]:
+    """An alert or an ending with its one action."""
+    lines = hang(join(mark(severity), " "), ink(what, STRONG), width - 2)
     if action:
-        lines.append(join("  ", action))
-    return Content("\n").join(lines)
+        lines += hang("  ", action, width - 2)
+    return [join(" ", line) for line in lines]
 
 
 def _maybe(value: float | None, pattern: str) -> Content:

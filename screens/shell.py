@@ -40,7 +40,7 @@ _PAGES: dict[Place, tuple[str, str]] = {
     "hardware": ("hardware", "HardwarePage"),
     "pick-model": ("model", "PickModelPage"),
     "model": ("model", "ModelPage"),
-    "pick-data": ("data", "PickDataPage"),
+    "pick-data": ("pick_data", "PickDataPage"),
     "data": ("data", "DataPage"),
     "plan": ("plan", "PlanPage"),
     "train": ("train", "TrainPage"),

@@ -1,37 +1,31 @@
-"""Step 6: the dashboard of a run. A reader of its folder: leaving it changes nothing."""
+"""Step 6: the dashboard of a run. Leaving it changes nothing."""
 
 from __future__ import annotations
 
-import asyncio
-import tomllib
-from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 
-from tui_ft.errors import TuiFtError
 from tui_ft.text import duration
 
 from . import keys
 from .ink import ink
-from .page import Page, in_thread
+from .run_page import RunPage
 from .widgets.chart import LossChart
-from .widgets.lines import Lines, Prose
+from .widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from tui_ft.hardware.facts import HostSample
-    from tui_ft.runs.control import RequestName
-    from tui_ft.runs.folder import RunFolder
-    from tui_ft.runs.view import Alert, RunView, RunWatcher
+    from tui_ft.runs.view import Alert, RunView
 
 _OVER = ("finished", "stopped")
 _RESUMABLE = ("paused", "stopped", "failed", "lost")
+_SMALL = ("lr", "grad_norm", "tokens_per_s")
 
 
-class TrainPage(Page):
+class TrainPage(RunPage):
     """Watches one run and asks its worker for things."""
 
     place = "train"
@@ -40,17 +34,9 @@ class TrainPage(Page):
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder: RunFolder | None = None
-        self._watcher: RunWatcher | None = None
-        self._view: RunView | None = None
-        self._host: HostSample | None = None
-        self._price = 0.0
         self._dismissed: set[tuple[str, int | None]] = set()
         self._log_scale = False
         self._drawn: object = None
-        self._failed_to_read = False
-
-    # Drawing
 
     def body(self) -> ComposeResult:
         """Chart and gauges, what needs the user, progress, news."""
@@ -63,169 +49,121 @@ class TrainPage(Page):
             yield LossChart(mode=mode, title="learning rate", id="lr")
             yield LossChart(mode=mode, title="gradient norm", id="grad_norm")
             yield LossChart(mode=mode, title="tokens per second", id="tokens_per_s")
-        yield Prose(id="ending")
+        yield Lines(id="alert")
         yield Lines(id="progress")
         yield Lines(id="news")
 
-    def command(self) -> str:
-        """Nothing: the keys of this page are the commands."""
-        return ""
-
     def place_name(self) -> str:
         """The run's state."""
-        if self._view is None:
+        if self.view is None:
             return "opening the run"
-        from .dashboard import STATE_WORDS
+        from .dashboard import state_words
 
-        silent = self._view.message if self._view.message.startswith("no heartbeat") else ""
-        word = STATE_WORDS[self._view.state]
-        return f"{word}, {silent}" if silent else word
+        return state_words(self.view)
 
     def header_right(self) -> Content:
         """Where the run is."""
-        if self._view is None:
+        if self.view is None:
             return ink("")
         from .dashboard import where
 
-        return where(self._view)
+        return where(self.view)
 
     def on_mount(self) -> None:
-        """Watch until the page is left."""
+        """The arrow keys scroll, when there is anything to scroll."""
         self.focus_body()
-        self.run_worker(self._watch(), group="watch", exit_on_error=False)
 
-    async def _watch(self) -> None:
-        pause = 2.5 if self.shell.terminal.remote else 1.0
-        while True:
-            try:
-                view = await in_thread(self._read)
-            except TuiFtError as error:
-                self.failed(error)
-                return
-            except Exception:  # a damaged folder must not end the watching
-                if not self._failed_to_read:
-                    self._failed_to_read = True
-                    self.failed(self.shell.record_crash())
-            else:
-                self._show(view)
-            await asyncio.sleep(pause)
-
-    def _read(self) -> RunView:
-        """In a thread: open the run the first time, then read what is new."""
-        from tui_ft.hardware.host import sample_host
-        from tui_ft.runs.folder import find
-        from tui_ft.runs.view import RunWatcher
-
-        if self._watcher is None:
-            self._folder = find(self.shell.home, self.draft.run)
-            self._price = _price(self._folder)
-            self._watcher = RunWatcher(self._folder)
-        self._host = sample_host(self._host)
-        return self._watcher.poll()
-
-    def _show(self, view: RunView) -> None:
+    def show_run(self, view: RunView) -> None:
+        """Draw everything; only rows that differ are sent."""
         from . import dashboard
 
-        before, self._view = self._view, view
-        cost = dashboard.Cost(self._price)
-        find = self.query_one
-        find("#legend", Lines).show([dashboard.legend(view)])
-        find("#gauges", Lines).show(lambda width: dashboard.gauges(view, self._host, cost, width))
-        find("#progress", Lines).show(lambda width: [dashboard.progress(view, width)])
-        find("#news", Lines).show(dashboard.news(view, 5 if self.has_class("-tall") else 3))
-        curves = (view.curves["loss"], view.curves["eval_loss"], view.best, self._log_scale)
-        if curves != self._drawn:
-            self._drawn = curves
+        cost, host = dashboard.Cost(self.price), self.host
+        self.query_one("#legend", Lines).show([dashboard.legend(view)])
+        self.query_one("#gauges", Lines).show(lambda width: dashboard.gauges(view, host, cost, width))
+        self.query_one("#progress", Lines).show(lambda width: [dashboard.progress(view, width)])
+        self.query_one("#news", Lines).show(dashboard.news(view, 5 if self.has_class("-tall") else 3))
+        drawn = (view.curves["loss"], view.curves["eval_loss"], view.best, self._log_scale, self.app.theme)
+        if drawn != self._drawn:
+            self._drawn = drawn
             steps = float(view.steps) if view.steps else None
-            find("#loss", LossChart).plot(dashboard.loss_traces(view), x_high=steps, log=self._log_scale)
-            for name in ("lr", "grad_norm", "tokens_per_s"):
-                find(f"#{name}", LossChart).plot(dashboard.series_of(view.curves[name]), x_high=steps)
-        self._show_ending(view)
-        if before is None or before.state != view.state:
-            if self.draft.name != view.name:
-                self.shell.change(name=view.name)
-            self.refresh_footer()
-        self.redraw()
-
-    def _show_ending(self, view: RunView) -> None:
-        from . import dashboard
-
-        box = self.query_one("#ending", Prose)
-        over = dashboard.ending(view)
-        alert = self._alert(view)
-        if over is not None:
-            box.show(over[1])
-        elif alert is not None:
-            box.show(dashboard.alert_line(alert.what, alert.action, alert.severity))
+            traces = dashboard.loss_traces(view, shades=not self.app.native_ansi_color)
+            self.query_one("#loss", LossChart).plot(traces, x_high=steps, log=self._log_scale)
+            for name in _SMALL:
+                curve = dashboard.series_of(view.curves[name])
+                self.query_one(f"#{name}", LossChart).plot(curve, x_high=steps)
+        alert, over = self._alert(view), dashboard.ending(view)
+        box = self.query_one("#alert", Lines)
         box.display = over is not None or alert is not None
+        if over is not None:
+            box.show(lambda width: dashboard.message(*over, width))
+        elif alert is not None:
+            box.show(lambda width: dashboard.message(alert.severity, alert.what, alert.action, width))
+        self.redraw()
+        self.refresh_footer()
 
     def _alert(self, view: RunView) -> Alert | None:
-        waiting = [a for a in view.alerts if (a.id, a.step) not in self._dismissed]
+        if not view.alive:
+            return None
+        waiting = [alert for alert in view.alerts if (alert.id, alert.step) not in self._dismissed]
         return waiting[-1] if waiting else None
 
     def footer_keys(self) -> tuple[keys.Key, ...]:
-        """Labels that fit the state: pause or resume; what enter does now."""
-        view = self._view
-        state = view.state if view is not None else ""
-        shown = []
+        """Only what has a point now: pause or resume, and what enter does."""
+        view = self.view
+        shown: list[keys.Key] = []
         for key in super().footer_keys():
-            if key.id == "train.go":
-                if state in _OVER:
-                    shown.append(replace(key, label="compare with base"))
-                elif view is not None and self._alert(view) is not None:
-                    shown.append(replace(key, label="carry on"))
-                continue
-            if key.id == "train.pause":
-                if state in _OVER:
-                    continue
-                if state in _RESUMABLE:
-                    key = replace(key, label="resume")
-            if key.id in ("train.save", "train.stop") and view is not None and not view.alive:
-                continue
-            shown.append(key)
+            match key.id:
+                case "train.go":
+                    if view is not None and view.state in _OVER:
+                        shown.append(replace(key, label="compare with base"))
+                    elif view is not None and self._alert(view) is not None:
+                        shown.append(replace(key, label="carry on"))
+                case "train.pause":
+                    if view is not None and not view.alive and view.state in _RESUMABLE:
+                        shown.append(replace(key, label="resume"))
+                    elif view is None or view.state not in _OVER:
+                        shown.append(key)
+                case "train.save" | "train.stop":
+                    if view is None or view.alive:
+                        shown.append(key)
+                case _:
+                    shown.append(key)
         return tuple(shown)
-
-    # Keys
 
     def action_go(self) -> None:
         """Close the alert, or go on to the comparison."""
-        if self._view is None:
+        view = self.view
+        if view is None:
             return
-        if self._view.state in _OVER:
+        alert = self._alert(view)
+        if view.state in _OVER:
             self.shell.finish_step(5, "evaluate")
-            return
-        alert = self._alert(self._view)
-        if alert is not None:
+        elif alert is not None:
             self._dismissed.add((alert.id, alert.step))
-            self._show(self._view)
-            self.refresh_footer()
+            self.show_run(view)
+        else:
+            self.shell.say("The comparison with the base comes when training is over.")
 
     def action_pause(self) -> None:
-        """Pause; or resume what is paused, lost or failed."""
-        if self._view is not None and self._view.state in _RESUMABLE and not self._view.alive:
-            self.start(self._resume(), "Starting the process again")
+        """Pause; or go on with what is paused, stopped, lost or failed."""
+        if self.view is not None and self.view.state in _RESUMABLE and not self.view.alive:
+            from tui_ft.runs import launch
+
+            self.launch(launch.resume, "Starting the process again from its last checkpoint")
         else:
-            self._request("pause", "Pausing after this step; the checkpoint is kept.")
-
-    async def _resume(self) -> None:
-        folder = self._folder
-        assert folder is not None
-        from tui_ft.runs import launch
-
-        await in_thread(lambda: launch.resume(folder))
-        self.shell.say("It goes on from its last checkpoint.")
+            self.request("pause", "Pausing after this step; the checkpoint is kept.")
 
     def action_save(self) -> None:
         """A checkpoint now."""
-        self._request("save", "Saving a checkpoint after this step.")
+        self.request("save", "Saving a checkpoint after this step.")
 
     def action_evaluate(self) -> None:
         """The validation loss now."""
-        self._request("evaluate", "Measuring the validation loss after this step.")
+        self.request("evaluate", "Measuring the validation loss after this step.")
 
     def action_stop(self) -> None:
         """Stop and keep, after asking."""
-        view = self._view
+        view = self.view
         if view is None or not view.alive:
             self.shell.say("There is nothing to stop: the run is not at work.")
             return
@@ -234,11 +172,11 @@ class TrainPage(Page):
         kept = (
             f"the weights of step {view.best.step:,}, the best so far" if view.best else "the newest weights"
         )
-        rest = f" It saves about {duration(sum(view.eta_s) / 2)}." if view.eta_s else ""
+        rest = f" That saves about {duration(sum(view.eta_s) / 2)}." if view.eta_s else ""
         self.shell.push_screen(
             Confirm(
                 "Stop this run?",
-                f"It ends after this step and keeps {kept}.{rest}\nIt can be resumed later from there.",
+                f"It ends after this step and keeps {kept}.{rest} It can be resumed later.",
                 yes="Stop and keep",
                 no="Carry on",
             ),
@@ -247,65 +185,19 @@ class TrainPage(Page):
 
     def _stop(self, yes: bool | None) -> None:
         if yes:
-            self._request("stop", "Stopping after this step; the best weights are kept.")
-
-    def _request(self, name: RequestName, said: str) -> None:
-        async def ask() -> None:
-            from tui_ft.runs import control
-
-            folder = self._folder
-            if folder is None:
-                return
-            try:
-                await in_thread(lambda: control.request(folder, name))
-            except TuiFtError as error:
-                self.shell.say(f"{error.what[:1].upper()}{error.what[1:]}.", warning=True)
-            else:
-                self.shell.say(said)
-
-        self.run_worker(ask(), group="request", exit_on_error=False)
-
-    def action_log(self) -> None:
-        """What the worker printed."""
-        self._read_file(lambda folder: folder.log, "Log", at_end=True)
+            self.request("stop", "Stopping after this step; the best weights are kept.")
 
     def action_recipe(self) -> None:
         """The recipe of this run."""
-        self._read_file(lambda folder: folder.recipe, "Recipe", at_end=False)
-
-    def _read_file(self, which: Callable[[RunFolder], Any], title: str, *, at_end: bool) -> None:
-        folder = self._folder
-        if folder is None:
-            return
-        from .dialogs import Reader
-
-        path = which(folder)
-        try:
-            text = path.read_bytes()[-64_000:].decode("utf-8", "replace").replace("\r\n", "\n")
-        except OSError as error:
-            self.shell.say(f"{path} cannot be read: {error.strerror}", warning=True)
-            return
-        lines = [line.rpartition("\r")[2] for line in text.split("\n")]
-        self.shell.push_screen(Reader(f"{title} · {path}", "\n".join(lines) or "It is empty.", at_end=at_end))
+        if self.folder is not None:
+            self.read_file(self.folder.recipe, "Recipe")
 
     def action_scale(self) -> None:
         """Linear or logarithmic."""
         self._log_scale = not self._log_scale
-        if self._view is not None:
-            self._show(self._view)
+        if self.view is not None:
+            self.show_run(self.view)
 
     def action_leave(self) -> None:
         """Leave the program; the run goes on."""
         self.shell.exit()
-
-    def action_back(self) -> None:
-        """The runs."""
-        self.shell.open("runs")
-
-
-def _price(folder: RunFolder) -> float:
-    try:
-        recipe = tomllib.loads(folder.recipe.read_text(encoding="utf-8"))
-        return float(recipe.get("limits", {}).get("price_per_hour", 0.0))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return 0.0

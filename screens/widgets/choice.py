@@ -156,7 +156,9 @@ class Choice(OptionList, inherit_bindings=False):
         if not self._marks:
             return label
         if self._several:
-            sign = join(ink("[", MUTED), ink("x", ACCENT) if item.id in self._chosen else " ", ink("] ", MUTED))
+            sign = join(
+                ink("[", MUTED), ink("x", ACCENT) if item.id in self._chosen else " ", ink("] ", MUTED)
+            )
         else:
             sign = Content.styled("● ", ACCENT) if at == self._marked else ink("○ ", MUTED)
         return join(sign, label)

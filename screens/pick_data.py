@@ -1,0 +1,168 @@
+"""Step 4, first part: which data. A path field with completion, recent files and a look inside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textual import on
+from textual.app import ComposeResult
+
+from tui_ft.settings import Home
+
+from . import keys
+from .files import Found, candidates, first_lines, recent_data
+from .ink import MUTED, STRONG, columns, ink, stack
+from .page import Page, in_thread
+from .widgets.choice import Item
+from .widgets.finder import Finder
+from .widgets.lines import Lines, Prose
+
+if TYPE_CHECKING:
+    from tui_ft.data.rows import DatasetReport
+
+    from .draft import Draft
+
+
+class PickDataPage(Page):
+    """Finds a file and has it checked; only data that can be read gets further."""
+
+    place = "pick-data"
+    BINDINGS = keys.bindings("pick-data")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._found: dict[str, Found] = {}
+        self._recent: list[str] = []
+
+    def body(self) -> ComposeResult:
+        """Question, field, list, the first lines of the marked file."""
+        yield Prose(
+            stack(
+                [
+                    ink("Which data does the model learn from?", STRONG),
+                    ink(
+                        "JSON lines, JSON, CSV, Parquet or text; a folder of them; or hub:owner/name.", MUTED
+                    ),
+                    "",
+                ]
+            ),
+            id="question",
+        )
+        yield Finder(hint="path of a file or folder", id="files")
+        yield Lines(id="peek")
+
+    def command(self) -> str:
+        """The same on the command line."""
+        return f"tui-ft check DATA --model {self.draft.model_id}"
+
+    def on_mount(self) -> None:
+        """Offer the demo, recent files, and what is in this folder."""
+        self.query_one("#body").add_class("-still")
+        self.run_worker(self._look_for_recent(), group="recent", exit_on_error=False)
+
+    async def _look_for_recent(self) -> None:
+        home = self.shell.home
+        self._recent = await in_thread(lambda: recent_data(home))
+        self._offer(self.query_one(Finder).text)
+
+    @on(Finder.Typed)
+    def _typed(self, event: Finder.Typed) -> None:
+        self.notice.clear()
+        self._offer(event.text)
+
+    def _offer(self, text: str) -> None:
+        self.run_worker(self._list(text), group="list", exclusive=True, exit_on_error=False)
+
+    async def _list(self, text: str) -> None:
+        recent, demo = self._recent, demo_data()
+        found = await in_thread(lambda: candidates(text, folder=Path.cwd(), recent=recent, demo=demo))
+        self._found = {item.path: item for item in found}
+        lines = columns(
+            [[ink(item.label, STRONG if not item.opens else ""), ink(item.detail, MUTED)] for item in found]
+        )
+        self.query_one(Finder).offer([Item(item.path, line) for item, line in zip(found, lines, strict=True)])
+        if not found:
+            self.query_one("#peek", Lines).show([])
+
+    @on(Finder.Marked)
+    def _marked(self, event: Finder.Marked) -> None:
+        self.run_worker(self._peek(event.item.id), group="peek", exclusive=True, exit_on_error=False)
+
+    async def _peek(self, path: str) -> None:
+        lines = await in_thread(lambda: first_lines(Path(path).expanduser()))
+        self.query_one("#peek", Lines).show([ink(line, MUTED) for line in lines])
+
+    def action_move(self, by: int) -> None:
+        """The line before or after."""
+        self.query_one(Finder).move(by)
+
+    def action_complete(self) -> None:
+        """Put the marked line into the field."""
+        finder = self.query_one(Finder)
+        if finder.item is not None:
+            finder.text = finder.item.id
+
+    def action_use(self) -> None:
+        """Enter while the field has no focus."""
+        finder = self.query_one(Finder)
+        self._used(Finder.Used(finder.text, finder.item))
+
+    @on(Finder.Used)
+    def _used(self, event: Finder.Used) -> None:
+        typed, item = event.text, event.item
+        # A path that was typed in full is meant, whatever line is marked.
+        exact = bool(typed) and (Path(typed).expanduser().is_file() or typed.startswith("hub:"))
+        if item is not None and not exact:
+            if self._found[item.id].opens:
+                self.query_one(Finder).text = item.id
+                return
+            typed = item.id
+        if typed:
+            self.start(self._check(typed), f"Reading {Path(typed).name}")
+
+    async def _check(self, path: str) -> None:
+        absolute = path if path.startswith("hub:") else str(Path(path).expanduser().absolute())
+        # What belonged to the data before (mapping, accepted findings, own splits) does not fit this one.
+        stale = dict.fromkeys(f"data.{key}" for key in self.draft.recipe.get("data", {}))
+        changes: dict[str, Any] = {**stale, "data.path": absolute, **demo_splits(absolute)}
+        draft = self.draft.with_values(changes)
+        report = await in_thread(lambda: check_data(draft, self.shell.home, self.progress))
+        self.shell.draft = draft
+        self.shell.change(report=report)
+        self.shell.open("data")
+
+
+def check_data(draft: Draft, home: Home, say: Any) -> DatasetReport:
+    """Read and judge the data, in a thread. Raises TuiFtError for what cannot be read at all."""
+    from tui_ft.data.check import check
+    from tui_ft.models.tokenizer import ChatTokenizer
+    from tui_ft.recipe import Data
+
+    del home
+    data = Data.model_validate(draft.recipe["data"])
+    tokenizer = None
+    if draft.facts is not None and draft.facts.folder is not None:
+        say("Loading the tokenizer")
+        tokenizer = ChatTokenizer.load(draft.facts.folder)
+    say("Reading the rows")
+    return check(data, base=Path.cwd(), tokenizer=tokenizer, seq_len=draft.value("train.seq_len"))
+
+
+def demo_data() -> str:
+    """The built-in data, "" when it is not installed."""
+    from importlib.resources import files
+
+    path = Path(str(files("tui_ft.recipes").joinpath("demo", "train.jsonl")))
+    return str(path) if path.is_file() else ""
+
+
+def demo_splits(path: str) -> dict[str, str]:
+    """The demo brings its own held-out rows."""
+    if path != demo_data():
+        return {}
+    folder = Path(path).parent
+    return {
+        "data.validation_path": str(folder / "validation.jsonl"),
+        "data.test_path": str(folder / "test.jsonl"),
+    }
