@@ -79,6 +79,11 @@ class MemoryEstimate:
     peak_at: str  # where the peak occurs, in words
     assumptions: tuple[str, ...] = ()
 
+    @property
+    def allocated_bytes(self) -> int:
+        """The peak without the context: what torch itself allocates."""
+        return self.peak_bytes - self.context
+
     def parts(self) -> dict[str, int]:
         """The parts by name; they add up to the peak."""
         return {
