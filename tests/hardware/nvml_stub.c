@@ -183,6 +183,13 @@ Return nvmlDeviceGetTemperature(Device device, int sensor, unsigned *degrees) {
     *degrees = (unsigned)number(device, "temp", 61);
     return 0;
 }
+typedef struct { unsigned version; int sensor, degrees; } Temperature;
+Return nvmlDeviceGetTemperatureV(Device device, Temperature *temperature) {
+    FAIL_IF_TOLD(device);
+    if (slice(device) >= 0) return NOT_SUPPORTED;
+    temperature->degrees = (int)number(device, "temp", 61);
+    return 0;
+}
 Return nvmlDeviceGetPowerUsage(Device device, unsigned *milliwatts) {
     FAIL_IF_TOLD(device);
     *milliwatts = (unsigned)(number(device, "power", 250) * 1000);

@@ -15,9 +15,10 @@ import pytest
 
 from tui_ft.hardware import surroundings
 from tui_ft.hardware.detect import detect
-from tui_ft.hardware.doctor import examine, hardware_checks, package_checks, python_check, to_json
+from tui_ft.hardware.doctor import examine, hardware_checks, package_checks, python_check, rows, to_json
 from tui_ft.hardware.facts import Gpu, Hardware, Host, Mount, Notice
 from tui_ft.hardware.probing import Probe, Tried
+from tui_ft.hardware.surroundings import Check
 from tui_ft.settings import Home, home
 
 GIB = 1 << 30
@@ -122,6 +123,19 @@ def test_failing_4_bit_is_not_called_working() -> None:
     probe = Probe(devices=(Tried("cuda:0", "0", (8, 9), {"matmul": "", "nf4": "broken"}),))
     found = list(hardware_checks(hardware(Notice("4bit-fails", "warning", "no", gpu="GPU-0")), probe))
     assert [(c.state, c.what) for c in found if c.name == "bitsandbytes"] == [("warning", "no")]
+
+
+def test_rows() -> None:
+    found = (
+        Check("Python", "ok", "3.11.7"),
+        Check("hub token", "problem", "Something is wrong. " * 9, "Do this:\n" + "command " * 20),
+    )
+    lines = rows(found)
+    assert lines[0] == "ok       Python     3.11.7"
+    assert lines[1].startswith("problem  hub token  Something is wrong.")
+    assert " " * 20 + "command " * 20 in lines
+    assert lines[-1] == "1 problem, 0 warnings."
+    assert all(len(line) < 80 for line in lines if "command" not in line)
 
 
 # Home, hub, token

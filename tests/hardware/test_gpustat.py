@@ -32,6 +32,7 @@ def test_same_readings_as_gpustat(
         gpu1.util 99
         gpu2.name Tesla T4
         gpu2.rc.nvmlDeviceGetTemperature 3
+        gpu2.rc.nvmlDeviceGetTemperatureV 3
         gpu2.rc.nvmlDeviceGetUtilizationRates 3
         gpu2.rc.nvmlDeviceGetPowerUsage 4
         gpu2.rc.nvmlDeviceGetEnforcedPowerLimit 3

@@ -344,6 +344,13 @@ def test_what_was_tried_and_failed(
     assert here["device"] == device
 
 
+def test_a_full_gpu_is_not_called_broken(on_gpu_box: Box) -> None:
+    here = on_gpu_box(
+        probe=answer({"matmul": "OutOfMemoryError: CUDA out of memory. Tried to allocate 20 MiB"})
+    )
+    assert only(here, "compute-fails")["fix"].startswith("Its memory is full")
+
+
 def test_bf16_is_not_missed_where_it_never_was(on_gpu_box: Box) -> None:
     results = WORKS | {"bf16": "RuntimeError: no"}
     here = on_gpu_box("name Tesla T4\ncapability 7.5", probe=answer(results, archs=("sm_75",)))

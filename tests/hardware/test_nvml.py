@@ -16,7 +16,7 @@ GAUGES = {
     "nvmlDeviceGetUUID": ("uuid", ""),
     "nvmlDeviceGetMemoryInfo": ("free_bytes", None),
     "nvmlDeviceGetUtilizationRates": ("utilisation", None),
-    "nvmlDeviceGetTemperature": ("temperature_c", None),
+    "nvmlDeviceGetTemperature nvmlDeviceGetTemperatureV": ("temperature_c", None),
     "nvmlDeviceGetPowerUsage": ("power_w", None),
     "nvmlDeviceGetEnforcedPowerLimit": ("power_limit_w", None),
     "nvmlDeviceGetCudaComputeCapability": ("capability", None),
@@ -34,7 +34,7 @@ for gauge in gauges:
     for code in codes:
         tick += 1
         with open(os.environ["NVML_STUB"], "w") as told:
-            told.write(f"gpus 2\\ngpu1.rc.{gauge} {code}\\n")
+            told.write("gpus 2\\n" + "".join(f"gpu1.rc.{call} {code}\\n" for call in gauge.split()))
         os.utime(os.environ["NVML_STUB"], ns=(tick, tick))
         from dataclasses import asdict
         answers[f"{gauge} {code}"] = [asdict(gpu) for gpu in sample()]
@@ -98,7 +98,7 @@ def test_a_silent_gauge_is_unknown_and_silences_nothing_else(
     answers = run_python(SILENCE, json.dumps([list(GAUGES), CODES]), env=stub_env("gpus 2"))
     assert len(answers) == len(GAUGES) * len(CODES)
     for case, (whole, silent) in answers.items():
-        key, missing = GAUGES[case.split(" ")[0]]
+        key, missing = GAUGES[case.rpartition(" ")[0]]
         assert silent[key] == missing, case
         untouched = {k for k in whole if k not in {key, "index", "uuid", "total_bytes"}}
         assert {k: silent[k] for k in untouched} == {k: whole[k] for k in untouched}, case
@@ -110,6 +110,10 @@ def test_old_drivers_list_processes_by_the_older_call(detect_on: Detect, kind: s
         f"rc.nvmlDeviceGet{kind}RunningProcesses_v3 13\n{kind.lower()} 4194303:100",
     )
     assert [process["pid"] for process in here["gpus"][0]["processes"]] == [4194303]
+
+
+def test_temperature_by_the_newer_call(detect_on: Detect) -> None:
+    assert detect_on("rc.nvmlDeviceGetTemperature 13\ntemp 55")["gpus"][0]["temperature_c"] == 55
 
 
 def test_a_name_that_is_not_text_is_unknown(

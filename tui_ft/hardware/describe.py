@@ -64,10 +64,10 @@ def gpu_rows(hardware: Hardware) -> list[str]:
     lines += _host_lines(hardware)
     for notice in hardware.notices:
         mark = {"error": "problem", "warning": "note", "info": "info"}[notice.severity]
-        lines += ["", *_wrapped(f"{mark:<7} ", notice.what)]
+        lines += ["", *wrapped(f"{mark:<7} ", notice.what)]
         instruction, *commands = notice.fix.splitlines() or [""]
         if instruction:
-            lines += _wrapped("        ", instruction)
+            lines += wrapped("        ", instruction)
         lines += [f"        {command}" for command in commands]
     return lines
 
@@ -137,7 +137,10 @@ def _gpu_lines(hardware: Hardware) -> Iterable[str]:
 
 
 def _row(number: str, name: str, memory: str, busy: str, temperature: str, power: str, types: str) -> str:
-    return f"{number:<3} {excerpt(name, 22):<22} {memory:>15}  {busy:>5}  {temperature:>5}  {power:>9}  {types}".rstrip()
+    cells = (
+        f"{number:<3} {excerpt(name, 22):<22} {memory:>15}  {busy:>5}  {temperature:>5}  {power:>9}  {types}"
+    )
+    return cells.rstrip()
 
 
 def _number_types(gpu: Gpu) -> str:
@@ -169,12 +172,13 @@ def _host_lines(hardware: Hardware) -> list[str]:
     ]
     for mount in host.mounts:
         space = f"{gib(mount.free_bytes)} free of {gib(mount.total_bytes)}"
-        lines += _wrapped("disk    ", f"{mount.path}: {space}, for {', '.join(mount.uses)}")
+        lines += wrapped("disk    ", f"{mount.path}: {space}, for {', '.join(mount.uses)}")
     build = hardware.torch
     return [*lines, f"torch   {build.version if build else 'not installed'}"]
 
 
-def _wrapped(label: str, text: str) -> list[str]:
+def wrapped(label: str, text: str) -> list[str]:
+    """Text broken into lines of a terminal of 80 columns, hanging behind its label."""
     return textwrap.wrap(
         text, _WIDTH, initial_indent=label, subsequent_indent=" " * len(label), break_on_hyphens=False
     ) or [label.rstrip()]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tui_ft.hardware import surroundings
-from tui_ft.hardware.describe import dotted, gpu_label, short_name
+from tui_ft.hardware.describe import dotted, gpu_label, short_name, wrapped
 from tui_ft.hardware.detect import detect
 from tui_ft.hardware.facts import Gpu, Hardware, Notice
 from tui_ft.hardware.host import ROOT
@@ -20,7 +20,7 @@ from tui_ft.hardware.notices import mount_notices
 from tui_ft.hardware.probing import Probe, run_probe
 from tui_ft.hardware.surroundings import Check, State
 from tui_ft.settings import Home
-from tui_ft.text import gib
+from tui_ft.text import count, gib
 
 _TESTED_PYTHONS = ((3, 11), (3, 12))
 _STATES: dict[str, State] = {"error": "problem", "warning": "warning", "info": "ok"}
@@ -69,6 +69,22 @@ def to_json(found: Sequence[Check]) -> dict[str, Any]:
         "warnings": states.count("warning"),
         "checks": [asdict(check) for check in found],
     }
+
+
+def rows(found: Sequence[Check]) -> list[str]:
+    """What `tui-ft doctor` prints. Commands stay on one line, so that they can be copied."""
+    width = max(len(check.name) for check in found)
+    lines: list[str] = []
+    for check in found:
+        label = f"{check.state:<8} {check.name:<{width}}  "
+        lines += wrapped(label, check.what)
+        instruction, *commands = check.fix.splitlines() or [""]
+        if instruction:
+            lines += wrapped(" " * len(label), instruction)
+        lines += [" " * len(label) + command for command in commands]
+    states = [check.state for check in found]
+    problems, warnings = count(states.count("problem"), "problem"), count(states.count("warning"), "warning")
+    return [*lines, "", f"{problems}, {warnings}."]
 
 
 def python_check() -> Check:

@@ -204,8 +204,12 @@ def _utilisation(handle: Any) -> float | None:
 
 
 def _temperature(handle: Any) -> int | None:
-    degrees: int | None = _ask(pynvml.nvmlDeviceGetTemperature, handle, pynvml.NVML_TEMPERATURE_GPU)
-    return degrees
+    """By the call that every driver has so far, else by the one that CUDA 13 replaces it with."""
+    for call in (pynvml.nvmlDeviceGetTemperature, pynvml.nvmlDeviceGetTemperatureV):
+        degrees: int | None = _ask(call, handle, pynvml.NVML_TEMPERATURE_GPU)
+        if degrees is not None:
+            return degrees
+    return None
 
 
 def _watts(milliwatts: int | None) -> float | None:

@@ -139,7 +139,9 @@ def _failures(tried: Tried, gpu: Gpu | None) -> Iterator[Notice]:
             "compute-fails",
             "error",
             f"PyTorch cannot compute {where}: {failure}",
-            "If the driver and the PyTorch build fit each other, restart the machine or choose another GPU.",
+            "Its memory is full: stop what holds it, or choose another GPU."
+            if "out of memory" in failure
+            else "If the driver fits the PyTorch build, restart the machine or choose another GPU.",
             gpu_id,
         )
         return
