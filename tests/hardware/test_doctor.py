@@ -15,7 +15,15 @@ import pytest
 
 from tui_ft.hardware import surroundings
 from tui_ft.hardware.detect import detect
-from tui_ft.hardware.doctor import examine, hardware_checks, package_checks, python_check, rows, to_json
+from tui_ft.hardware.doctor import (
+    check_lines,
+    examine,
+    hardware_checks,
+    package_checks,
+    python_check,
+    summary,
+    to_json,
+)
 from tui_ft.hardware.facts import Gpu, Hardware, Host, Mount, Notice
 from tui_ft.hardware.probing import Probe, Tried
 from tui_ft.hardware.surroundings import Check
@@ -125,17 +133,15 @@ def test_failing_4_bit_is_not_called_working() -> None:
     assert [(c.state, c.what) for c in found if c.name == "bitsandbytes"] == [("warning", "no")]
 
 
-def test_rows() -> None:
-    found = (
-        Check("Python", "ok", "3.11.7"),
-        Check("hub token", "problem", "Something is wrong. " * 9, "Do this:\n" + "command " * 20),
-    )
-    lines = rows(found)
-    assert lines[0] == "ok       Python     3.11.7"
-    assert lines[1].startswith("problem  hub token  Something is wrong.")
-    assert " " * 20 + "command " * 20 in lines
-    assert lines[-1] == "1 problem, 0 warnings."
-    assert all(len(line) < 80 for line in lines if "command" not in line)
+def test_lines_for_people() -> None:
+    fine = Check("Python", "ok", "3.11.7")
+    broken = Check("hub token", "problem", "Something is wrong. " * 9, "Do this:\n" + "command " * 20)
+    assert check_lines(fine) == ["ok       Python        3.11.7"]
+    lines = check_lines(broken)
+    assert lines[0].startswith("problem  hub token     Something is wrong.")
+    assert lines[-1] == " " * 23 + "command " * 20
+    assert all(len(line) < 80 for line in lines[:-1])
+    assert summary([fine, broken, broken]) == "2 problems, 0 warnings"
 
 
 # Home, hub, token

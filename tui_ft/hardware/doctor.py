@@ -71,20 +71,19 @@ def to_json(found: Sequence[Check]) -> dict[str, Any]:
     }
 
 
-def rows(found: Sequence[Check]) -> list[str]:
-    """What `tui-ft doctor` prints. Commands stay on one line, so that they can be copied."""
-    width = max(len(check.name) for check in found)
-    lines: list[str] = []
-    for check in found:
-        label = f"{check.state:<8} {check.name:<{width}}  "
-        lines += wrapped(label, check.what)
-        instruction, *commands = check.fix.splitlines() or [""]
-        if instruction:
-            lines += wrapped(" " * len(label), instruction)
-        lines += [" " * len(label) + command for command in commands]
+def check_lines(check: Check) -> list[str]:
+    """One check as `tui-ft doctor` prints it. Commands stay on one line, so that they can be copied."""
+    label = f"{check.state:<8} {check.name:<13} "
+    indent = " " * len(label)
+    instruction, *commands = check.fix.splitlines() or [""]
+    how = wrapped(indent, instruction) if instruction else []
+    return [*wrapped(label, check.what), *how, *(indent + command for command in commands)]
+
+
+def summary(found: Sequence[Check]) -> str:
+    """`1 problem, 2 warnings`."""
     states = [check.state for check in found]
-    problems, warnings = count(states.count("problem"), "problem"), count(states.count("warning"), "warning")
-    return [*lines, "", f"{problems}, {warnings}."]
+    return f"{count(states.count('problem'), 'problem')}, {count(states.count('warning'), 'warning')}"
 
 
 def python_check() -> Check:
