@@ -59,16 +59,22 @@ class Select(Dialog[str]):
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", "Choose", show=False)]
 
     def __init__(
-        self, title: str, items: Sequence[Item], *, text: Content | str = "", current: str = ""
+        self,
+        title: str,
+        items: Sequence[Item],
+        *,
+        text: Content | str = "",
+        current: str = "",
+        marks: bool = True,
     ) -> None:
         super().__init__(title)
-        self._items, self._text, self._current = items, text, current
+        self._items, self._text, self._current, self._marks = items, text, current, marks
 
     def content(self) -> ComposeResult:
         """The text and the choices."""
         if self._text:
             yield Prose(self._text, id="about")
-        yield Choice(self._items, current=self._current)
+        yield Choice(self._items, current=self._current, marks=self._marks)
 
     def action_choose(self) -> None:
         """Answer with the marked line."""

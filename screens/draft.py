@@ -37,6 +37,7 @@ _STEP_OF: dict[str, int] = {
     "question": 0, "verdict": 0, "hardware": 1, "pick-model": 2, "model": 2, "pick-data": 3, "data": 3,
     "plan": 4, "train": 5, "evaluate": 6, "export": 7,
 }  # fmt: skip
+_FIRST_OF_RUN = 5  # from this step on it is about a run, no longer about a recipe
 # Changing these does not make another run necessary.
 _AFTERWARDS = frozenset({"limits", "evaluate", "export"})
 
@@ -58,11 +59,12 @@ class Draft:
     place: Place = "welcome"
     question: str = ""  # id of the question being asked
     answers: Answers = field(default_factory=dict)
-    reached: int = 0  # how many of the eight steps are behind
+    reached: int = 0  # how many of the first five steps are behind, for the recipe in the making
     recipe: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     name: str = ""
     recipe_path: str = ""
-    run: str = ""
+    run: str = ""  # the run that was started or opened last
+    finished: int = 0  # how many of its three steps (train, evaluate, export) are behind
     verdict: Verdict | None = None
     hardware: Hardware | None = None
     facts: ModelFacts | None = None
@@ -96,10 +98,7 @@ class Draft:
         return self.recipe.get(section, {}).get(leaf)
 
     def with_values(self, changes: Mapping[str, Any]) -> Draft:
-        """A draft with dotted recipe keys changed; None takes a key out. What rests on them is dropped.
-
-        A run that was started from the recipe as it was is let go of: it stays in the list of runs.
-        """
+        """A draft with dotted recipe keys changed; None takes a key out. What rests on them is dropped."""
         recipe = {section: dict(table) for section, table in self.recipe.items()}
         for key, value in changes.items():
             section, _, leaf = key.partition(".")
@@ -111,10 +110,16 @@ class Draft:
         draft = replace(self, recipe={k: v for k, v in recipe.items() if v}, plan=None)
         if sections <= _AFTERWARDS:
             return draft
-        draft = replace(draft, run="", reached=min(self.reached, 4))
+        draft = replace(draft, reached=min(self.reached, 4))
         if "model" in sections:
             return replace(draft, facts=None, report=None)
         return replace(draft, report=None) if "data" in sections else draft
+
+    def with_done(self, step: int) -> Draft:
+        """Step `step` (0-based) is behind."""
+        if step >= _FIRST_OF_RUN:
+            return replace(self, finished=max(self.finished, step - _FIRST_OF_RUN + 1))
+        return replace(self, reached=max(self.reached, step + 1))
 
     def with_verdict(self, verdict: Verdict) -> Draft:
         """The advice on these answers."""
@@ -144,39 +149,37 @@ class Draft:
 
         return parse(self.document())
 
+    @property
+    def at_run(self) -> bool:
+        """The user looks at a run, which need not come from the recipe in the making."""
+        return self.step is not None and self.step >= _FIRST_OF_RUN
+
     def steps(self) -> tuple[Step, ...]:
         """The eight steps with their state and what was decided there."""
-        summaries = (
-            _verdict_words(self),
-            _hardware_words(self),
-            self.model_id.rpartition("/")[2],
-            _data_words(self),
-            _plan_words(self),
-            "",
-            "",
-            "",
-        )
-        blocked = self.report is not None and self.report.blocked
-        states = [
-            "here"
-            if i == self.step
-            else "look"
-            if i == 3 and blocked
-            else "done"
-            if i < self.reached
-            else "ahead"
-            for i in range(len(STEPS))
-        ]
-        return tuple(Step(i + 1, name, states[i], summaries[i]) for i, name in enumerate(STEPS))
+        summaries = ("",) * len(STEPS)
+        if not self.at_run:
+            model = self.model_id.rpartition("/")[2]
+            found = (_verdict_words(self), _hardware_words(self), model, _data_words(self), _plan_words(self))
+            summaries = (*found, "", "", "")
+        return tuple(Step(i + 1, name, self._state(i), summaries[i]) for i, name in enumerate(STEPS))
+
+    def _state(self, step: int) -> State:
+        if step == self.step:
+            return "here"
+        if step >= _FIRST_OF_RUN:
+            return "done" if self.run and step - _FIRST_OF_RUN < self.finished else "ahead"
+        if step == 3 and self.report is not None and self.report.blocked and not self.at_run:
+            return "look"
+        return "done" if step < self.reached or self.at_run else "ahead"
 
     def closed(self, step: int) -> str:
         """Why a step cannot be opened yet; "" when it can."""
+        if step >= _FIRST_OF_RUN:
+            return "" if self.run else "Start a run first (step 5)."
         if step >= 3 and not self.model_id:
             return "Choose a model first (step 3)."
         if step >= 4 and not self.data_paths:
             return "Choose the data first (step 4)."
-        if step >= 5 and not self.run:
-            return "Start a run first (step 5)."
         return ""
 
 
@@ -203,6 +206,7 @@ def dumps(draft: Draft) -> str:
         "name": draft.name,
         "recipe_path": draft.recipe_path,
         "run": draft.run,
+        "finished": draft.finished,
         "answers": {k: list(v) if isinstance(v, tuple) else v for k, v in draft.answers.items()},
         "recipe": {section: dict(table) for section, table in draft.recipe.items()},
     }
@@ -213,10 +217,11 @@ def loads(text: str) -> Draft:
     """A draft from what `dumps` wrote. Raises ValueError for anything else."""
     kept = tomllib.loads(text)
     words = {k: kept.get(k, "") for k in ("place", "question", "name", "recipe_path", "run")}
-    reached, answers, recipe = kept.get("reached", 0), kept.get("answers", {}), kept.get("recipe", {})
+    counts = {k: kept.get(k, 0) for k in ("reached", "finished")}
+    answers, recipe = kept.get("answers", {}), kept.get("recipe", {})
     sound = (
         all(isinstance(v, str) for v in words.values())
-        and isinstance(reached, int)
+        and all(isinstance(v, int) for v in counts.values())
         and isinstance(answers, dict)
         and isinstance(recipe, dict)
         and all(isinstance(v, dict) for v in recipe.values())
@@ -226,7 +231,7 @@ def loads(text: str) -> Draft:
         raise ValueError("not a session of tui-ft")
     return Draft(
         **words,
-        reached=reached,
+        **counts,
         answers={k: tuple(v) if isinstance(v, list) else str(v) for k, v in answers.items()},
         recipe=recipe,
     )

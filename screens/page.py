@@ -82,6 +82,10 @@ class Page(Screen[None]):
         """The command that does the same as this page; "" when there is none."""
         return ""
 
+    def name_shown(self) -> str:
+        """The name of the recipe or run, for the header."""
+        return self.draft.name
+
     def place_name(self) -> str:
         """What the header says after the name of the recipe."""
         return ""
@@ -141,7 +145,7 @@ class Page(Screen[None]):
         return keys.footer(self.place)
 
     def _header(self, width: int) -> list[Content]:
-        return [frame.header(self.draft.name, self.place_name(), self.header_right(), width)]
+        return [frame.header(self.name_shown(), self.place_name(), self.header_right(), width)]
 
     def _command_line(self, width: int) -> list[Content]:
         del width

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
 
-from tui_ft.settings import Home
+from tui_ft.text import percent
 
 from . import keys
 from .files import Found, candidates, first_lines, recent_data
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from tui_ft.data.rows import DatasetReport
 
     from .draft import Draft
+    from .shell import TuiFt
 
 
 class PickDataPage(Page):
@@ -126,27 +128,43 @@ class PickDataPage(Page):
         # What belonged to the data before (mapping, accepted findings, own splits) does not fit this one.
         stale = dict.fromkeys(f"data.{key}" for key in self.draft.recipe.get("data", {}))
         changes: dict[str, Any] = {**stale, "data.path": absolute, **demo_splits(absolute)}
+        await know_model(self.shell)
         draft = self.draft.with_values(changes)
-        report = await in_thread(lambda: check_data(draft, self.shell.home, self.progress))
+        report = await in_thread(lambda: check_data(draft, self.progress))
         self.shell.draft = draft
         self.shell.change(report=report)
         self.shell.open("data")
 
 
-def check_data(draft: Draft, home: Home, say: Any) -> DatasetReport:
+async def know_model(shell: TuiFt) -> None:
+    """After a resume the facts of the chosen model are found out again: its tokenizer counts the tokens."""
+    from .model import look_up
+
+    draft = shell.draft
+    if draft.facts is None and draft.model_id:
+        facts = await look_up(shell.home, draft.model_id, str(draft.value("model.revision") or ""))
+        shell.change(facts=facts)
+
+
+def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
     """Read and judge the data, in a thread. Raises TuiFtError for what cannot be read at all."""
-    from tui_ft.data.check import check
+    from tui_ft.data.check import Progress, check
     from tui_ft.models.tokenizer import ChatTokenizer
     from tui_ft.recipe import Data
 
-    del home
     data = Data.model_validate(draft.recipe["data"])
     tokenizer = None
     if draft.facts is not None and draft.facts.folder is not None:
         say("Loading the tokenizer")
         tokenizer = ChatTokenizer.load(draft.facts.folder)
+
+    def progress(done: Progress) -> None:
+        share = done.done_bytes / done.total_bytes if done.total_bytes else 1.0
+        say(f"Reading the rows: {done.rows:,}, {percent(share)}")
+
     say("Reading the rows")
-    return check(data, base=Path.cwd(), tokenizer=tokenizer, seq_len=draft.value("train.seq_len"))
+    limit = draft.value("train.seq_len")
+    return check(data, base=Path.cwd(), tokenizer=tokenizer, seq_len=limit, progress=progress)
 
 
 def demo_data() -> str:

@@ -68,8 +68,6 @@ class RunPage(Page):
                     self.failed(self.shell.record_crash())
             else:
                 self.view = view
-                if self.draft.name != view.name:
-                    self.shell.change(name=view.name)
                 self.show_run(view)
             self._awake.clear()
             try:
@@ -148,6 +146,10 @@ class RunPage(Page):
         # A progress bar draws over its line after a carriage return; only its last state counts.
         lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
         self.shell.push_screen(Reader(f"{title} · {path}", "\n".join(lines) or "It is empty.", at_end=at_end))
+
+    def name_shown(self) -> str:
+        """The run's name."""
+        return "" if self.view is None else self.view.name
 
     def header_right(self) -> Content:
         """Filled once the run is read."""

@@ -183,18 +183,23 @@ class TuiFt(App[None], inherit_bindings=False):
 
     def finish_step(self, step: int, place: Place) -> None:
         """Mark a step (0-based) as done and open the next place."""
-        self.draft = replace(self.draft, reached=max(self.draft.reached, step + 1))
+        self.draft = self.draft.with_done(step)
         self.open(place)
 
     def begin(self, draft: Draft) -> None:
         """Start with this draft in the stead of the one at hand; runs are not touched."""
-        self.draft = draft
+        self.draft = replace(draft, hardware=self.draft.hardware)
         self.open(draft.place if draft.place != "welcome" else "question")
+
+    def open_run(self, run_id: str) -> None:
+        """A run where it stands: its dashboard, with the steps after it open."""
+        self.draft = replace(self.draft, run=run_id, finished=0)
+        self.open("train")
 
     def resume(self) -> None:
         """Where the wizard was before the welcome page."""
-        step = next((i for i in range(7, -1, -1) if i <= self.draft.reached and not self.draft.closed(i)), 0)
-        self.open(place_of_step(self.draft, step))
+        open_steps = (i for i in range(self.draft.reached, -1, -1) if not self.draft.closed(i))
+        self.open(place_of_step(self.draft, next(open_steps, 0)))
 
     def back(self) -> None:
         """The place before this one."""
@@ -331,7 +336,13 @@ def _first_draft(home: Home, recipe: Path | None, run: str | None) -> Draft:
 
 
 def _living_run(home: Home) -> str:
-    return ""
+    """The newest run that is at work; "" when there is none."""
+    if not home.runs.is_dir():
+        return ""
+    from tui_ft.runs import status
+    from tui_ft.runs.folder import list_runs
+
+    return next((folder.id for folder in list_runs(home) if status.alive(folder)), "")
 
 
 def machine_line(draft: Draft) -> Content:

@@ -86,7 +86,7 @@ class WelcomePage(Page):
             return
         match way.id:
             case "start":
-                self.shell.begin(Draft(hardware=self.draft.hardware))
+                self.shell.begin(Draft())
             case "continue":
                 self.shell.resume()
             case "runs":
