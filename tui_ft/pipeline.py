@@ -110,7 +110,7 @@ def prepare(recipe: Recipe, base: Path, home: Home, *, say: Say = lambda _: None
 
 def ready(prepared: Prepared) -> None:
     """Raises when training must not start: findings that block, or a plan that cannot fit."""
-    blocking = [finding for finding in prepared.report.findings if finding.severity == "error"]
+    blocking = [finding for finding in prepared.report.findings if finding.blocks]
     if blocking:
         raise InputError(
             [

@@ -25,9 +25,8 @@ def run(args: argparse.Namespace) -> ExitCode:
     plan, report = prepared.plan, prepared.report
     _say(f"{header(prepared.hardware)}; {parameters(prepared.model.parameters)} parameters")
     _say(f"{count(report.usable_rows, 'row')} to learn from, {len(report.findings)} remarks on the data")
-    _say(
-        f"{plan.method.name} rank {plan.method.rank}, {count(plan.steps, 'step')} of {plan.train.effective_batch} rows"
-    )
+    method, batch = plan.method, plan.train.effective_batch
+    _say(f"{method.name} rank {method.rank}, {count(plan.steps, 'step')} of {batch} rows")
     folder = start(prepared, args.home)
     _say(f"training as {folder.id}")
     follow(folder, "train", note)

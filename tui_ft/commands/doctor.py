@@ -8,7 +8,6 @@ from tui_ft.commands.output import emit, lines
 from tui_ft.errors import ExitCode
 from tui_ft.hardware.doctor import checks, to_json
 
-
 _MARKS = {"ok": "ok", "warning": "note", "problem": "PROBLEM"}
 
 

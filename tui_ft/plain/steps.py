@@ -180,7 +180,7 @@ def _data(state: _Walk) -> _Walk:
         state = replace(state, recipe=recipes.parse({**state.recipe.document(), "data": kept}))
     prepared = prepare(state.recipe, state.base, state.home, say=print)
     print("\n".join(report_lines(prepared.report)))
-    blocking = [finding for finding in prepared.report.findings if finding.severity == "error"]
+    blocking = [finding for finding in prepared.report.findings if finding.blocks]
     if blocking:
         accept = state.ask.choose(
             "Something must be mended or accepted before training.",

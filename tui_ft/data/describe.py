@@ -1,0 +1,86 @@
+"""A dataset report in words. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from tui_ft.data.rows import DatasetReport, Finding, Lengths
+from tui_ft.text import count, excerpt
+
+_MARKS = {"error": "blocks", "warning": "look at", "info": "note"}
+_WIDTH = 79
+
+
+def report_lines(report: DatasetReport) -> list[str]:
+    """What the command line and plain mode print, most urgent finding first."""
+    order = {"error": 0, "warning": 1, "info": 2}
+    lines = [verdict(report), "", *_rows("rows", _counts(report)), *_rows("columns", _mapping(report))]
+    lines += _rows("split", _split(report))
+    lines += _rows("tokens", _lengths(report.lengths))
+    for finding in sorted(report.findings, key=lambda found: order[found.severity]):
+        lines += ["", *_finding(finding)]
+    return lines
+
+
+def verdict(report: DatasetReport) -> str:
+    """The report in one sentence."""
+    usable = count(report.usable_rows, "usable row")
+    blocking = sum(finding.blocks for finding in report.findings)
+    if blocking:
+        return f"{usable}; {count(blocking, 'finding')} must be mended or accepted before training."
+    remarks = sum(finding.severity == "warning" for finding in report.findings)
+    if remarks:
+        return f"{usable}; nothing blocks, {count(remarks, 'finding')} worth a look."
+    return f"{usable}; nothing is wrong with them."
+
+
+def _counts(report: DatasetReport) -> str:
+    lost = report.rows - report.usable_rows
+    unusable = f", {count(lost, 'row')} cannot be used" if lost else ""
+    answers = _ANSWERS[report.answers_look_like]
+    return f"{report.rows:,}{unusable}; shape {report.mapping.shape}; answers look like {answers}"
+
+
+_ANSWERS = {
+    "json": "JSON",
+    "label": "labels",
+    "short": "short text",
+    "long": "long text",
+    "none": "nothing: there are none",
+}
+
+
+def _mapping(report: DatasetReport) -> str:
+    parts = ", ".join(f"{part} = {excerpt(column, 30)}" for part, column in report.mapping.columns.items())
+    return parts if report.mapping.confident else f"{parts} (guessed from the names: please check)"
+
+
+def _split(report: DatasetReport) -> str:
+    sizes = report.sizes
+    return f"train {sizes.train:,}, validation {sizes.validation:,}, test {sizes.test:,}"
+
+
+def _lengths(lengths: Lengths | None) -> str:
+    if lengths is None:
+        return "unknown without a model; --model M counts them as M does"
+    share = lengths.answer_tokens / max(1, lengths.total_tokens)
+    middle, most = lengths.percentile(0.5), lengths.percentile(0.99)
+    return (
+        f"{lengths.total_tokens:,} in all, {share:.0%} learned; a row has {middle:,} (middle), "
+        f"{most:,} (99 %), {max(lengths.lengths, default=0):,} (longest)"
+    )
+
+
+def _rows(name: str, value: str) -> Iterator[str]:
+    yield from textwrap.wrap(value, _WIDTH, initial_indent=f"{name:9}", subsequent_indent=" " * 9)
+
+
+def _finding(finding: Finding) -> Iterator[str]:
+    mark = "accepted" if finding.ignored else _MARKS[finding.severity]
+    yield from _rows(mark, finding.what)
+    for example in finding.examples[:3]:
+        shown = f"  {excerpt(example.excerpt, 48)}" if example.excerpt else ""
+        yield f"{'':9}{excerpt(example.file, 40)}:{example.line}{shown}"
+    for text in filter(None, (finding.why, finding.fix, f"id: {finding.id}")):
+        yield from _rows("", text)
