@@ -107,13 +107,14 @@ def test_events_of_odd_shapes_do_no_harm(run: RunFolder) -> None:
         {"kind": "step", "step": 1, "loss": "high", "lr": True},
         {"kind": "eval", "step": 1, "eval_loss": {}},
         {"kind": "start", "resumed_from": "x", "t": "noon"},
-        {"kind": "gpu", "gpus": [1, {"name": 3, "power_w": "hot"}]},
-        {"kind": "gpu", "gpus": "none"},
+        {"kind": "gauges", "gpus": [1, {"name": 3, "power_w": "hot"}], "host": {"cpu": "busy"}},
+        {"kind": "gauges", "gpus": "none", "host": 3},
     ]
     run.events.write_text("".join(json.dumps(event) + "\n" for event in odd))
     found = view(run)
     assert found.loss is None
     assert found.gpus == ()
+    assert found.host is None
 
 
 def test_a_lost_run_says_how_to_go_on(run: RunFolder) -> None:

@@ -12,12 +12,13 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
-from typing import Any, Literal
+from typing import Any
 
 from tui_ft.runs.artefacts import Artefact, artefacts
 from tui_ft.runs.curves import Curve, CurveBuilder
 from tui_ft.runs.events import Event, EventReader, is_kind
 from tui_ft.runs.folder import Job, RunFolder
+from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
 from tui_ft.runs.status import Reality, State, reality
 from tui_ft.text import excerpt, sanitize
 
@@ -31,46 +32,6 @@ _ALERTS = 100
 _TIMED_STEPS = 64
 # Above this many unread bytes only every n-th step is parsed, so that a run of a million steps opens at once.
 _SAMPLE_ABOVE = 24 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """Something the user should look at, with one proposed action. `id` is stable."""
-
-    id: str
-    severity: Literal["info", "warning", "error"]
-    what: str
-    action: str
-    step: int | None
-    time: float
-
-
-@dataclass(frozen=True, slots=True)
-class News:
-    """One line of what happened: saved, evaluated, asked to stop."""
-
-    time: float
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Best:
-    """The lowest validation loss so far and the step it was reached at."""
-
-    step: int
-    eval_loss: float
-
-
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """A GPU as the worker sampled it. None: the driver did not say."""
-
-    name: str
-    memory_bytes: int | None
-    total_bytes: int | None
-    utilisation: float | None
-    temperature_c: int | None
-    power_w: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +61,7 @@ class RunView:
     tokens: int | None
     memory_bytes: int | None
     gpus: tuple[Gauge, ...]
+    host: HostGauge | None
     started: float | None
     elapsed_s: float | None
     eta_s: tuple[float, float] | None
@@ -134,6 +96,7 @@ class RunWatcher:
         self._last_step: Event = {}
         self._best: Best | None = None
         self._gpus: tuple[Gauge, ...] = ()
+        self._host: HostGauge | None = None
         self._step_seconds: deque[float] = deque(maxlen=_TIMED_STEPS)
         self._eval_seconds: deque[float] = deque(maxlen=8)
         self._started: float | None = None
@@ -182,6 +145,7 @@ class RunWatcher:
             tokens=self._last_step.get("tokens"),
             memory_bytes=self._last_step.get("memory_bytes"),
             gpus=self._gpus,
+            host=self._host,
             started=self._started,
             elapsed_s=self._elapsed(current, moment),
             eta_s=self._eta(current, step, steps),
@@ -222,9 +186,10 @@ class RunWatcher:
             case "start":
                 self._take_start(event, at)
             case "alert":
-                self._alerts.append(_alert(event, at))
-            case "gpu":
-                self._gpus = _gauges(event)
+                self._alerts.append(alert(event, at))
+            case "gauges":
+                self._gpus = gauges(event)
+                self._host = host(event)
         if self._started is None and at:
             self._started = at
         self._last_time = at or self._last_time
@@ -243,7 +208,8 @@ class RunWatcher:
             if self._best is not None and self._best.step > step:
                 self._best = None
         self._step_seconds.clear()
-        self._last_step = {}
+        if not isinstance(step, int) or self._last_step.get("step", 0) > step:
+            self._last_step = {}
         self._started = self._started or at or None
 
     def _take_step(self, event: Event) -> None:
@@ -252,18 +218,18 @@ class RunWatcher:
             return
         for name in ("loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes"):
             if name in event:
-                self._builders[name].add(step, _number(event[name]))
-        seconds = _number(event.get("seconds"))
+                self._builders[name].add(step, number(event[name]))
+        seconds = number(event.get("seconds"))
         if seconds is not None:
             self._step_seconds.append(seconds)
         self._last_step = event
 
     def _take_eval(self, event: Event) -> None:
-        step, loss = event.get("step"), _number(event.get("eval_loss"))
+        step, loss = event.get("step"), number(event.get("eval_loss"))
         if not isinstance(step, int):
             return
         self._builders["eval_loss"].add(step, loss)
-        seconds = _number(event.get("seconds"))
+        seconds = number(event.get("seconds"))
         if seconds is not None:
             self._eval_seconds.append(seconds)
         if loss is not None and (self._best is None or loss < self._best.eval_loss):
@@ -282,7 +248,7 @@ class RunWatcher:
         if len(self._step_seconds) < 3 or step >= steps:
             return None
         low, _, high = quantiles(self._step_seconds, n=4)
-        every = _number((self._plan.get("train") or {}).get("eval_every")) or 0
+        every = number((self._plan.get("train") or {}).get("eval_every")) or 0
         evaluations = (steps // every - step // every) if every else 0
         extra = evaluations * median(self._eval_seconds) if self._eval_seconds else 0.0
         return ((steps - step) * low + extra, (steps - step) * high + extra)
@@ -338,44 +304,6 @@ def show_json(run: RunView) -> dict[str, Any]:
 
 def _has_begun(job: Job, found: Reality) -> bool:
     return job == "train" or found.alive or found.status.state != "queued"
-
-
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
-
-
-def _alert(event: Event, at: float) -> Alert:
-    severity = event.get("severity")
-    step = event.get("step")
-    return Alert(
-        id=excerpt(str(event.get("id", "alert")), 60),
-        severity=severity if severity in ("info", "warning", "error") else "warning",
-        what=excerpt(str(event.get("what", "")), 300),
-        action=excerpt(str(event.get("action", "")), 300),
-        step=step if isinstance(step, int) else None,
-        time=at,
-    )
-
-
-def _gauges(event: Event) -> tuple[Gauge, ...]:
-    found = event.get("gpus")
-    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
-    return tuple(
-        Gauge(
-            name=excerpt(str(entry.get("name", "GPU")), 40),
-            memory_bytes=_whole(entry.get("memory_bytes")),
-            total_bytes=_whole(entry.get("total_bytes")),
-            utilisation=_number(entry.get("utilisation")),
-            temperature_c=_whole(entry.get("temperature_c")),
-            power_w=_number(entry.get("power_w")),
-        )
-        for entry in entries
-    )
-
-
-def _whole(value: object) -> int | None:
-    number = _number(value)
-    return None if number is None else int(number)
 
 
 def _tail(path: Path) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Training, in a child process only: the one room besides evaluation and export that loads torch."""

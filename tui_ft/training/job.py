@@ -1,0 +1,250 @@
+"""One training from its first phase to its last."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import datasets
+import torch
+import transformers
+from transformers import PrinterCallback, set_seed
+
+from tui_ft.errors import EnvironmentProblem, InputError
+from tui_ft.planning.plan import Plan
+from tui_ft.recipe import Recipe
+from tui_ft.runs import checkpoints
+from tui_ft.runs.checkpoints import Checkpoint
+from tui_ft.runs.folder import RunFolder
+from tui_ft.runs.reporter import Reporter
+from tui_ft.text import count, parameters, percent
+from tui_ft.training import dataset, lock, result
+from tui_ft.training.arguments import sft_config, update_steps
+from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
+from tui_ft.training.dataset import Split
+from tui_ft.training.model import add_adapters, load_base, load_tokenizer
+from tui_ft.training.signals import Stops
+from tui_ft.training.trainer import Interrupted, NotFinite, Trainer, score_learned_positions_only
+from tui_ft.training.wishes import EndedEarly, Ending, Wishes
+
+
+@dataclass(frozen=True, slots=True)
+class _Splits:
+    train: Split
+    validation: Split | None
+
+
+def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -> Ending:
+    """Train, or go on training, the run in this folder. Returns how it ended.
+
+    Raises TuiFtError subclasses for what a user can mend, and whatever the libraries raise.
+    """
+    recipe, plan = folder.read_recipe(), folder.read_plan()
+    _refuse_unbuilt(plan)
+    _quiet()
+    wishes = Wishes(reporter, stops)
+    checkpoint = _find_checkpoint(folder, reporter) if resume else None
+    checkpoints.sweep(folder)
+    reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
+    try:
+        _enter(reporter, wishes, "preparing the data")
+        splits = _splits(folder, recipe, plan, reporter)
+        _enter(reporter, wishes, "loading the model")
+        trainer = _trainer(folder, recipe, plan, splits, reporter, resumed=resume)
+        wishes.validates = splits.validation is not None
+        steps = update_steps(len(splits.train.sequences), plan, recipe.train.max_steps)
+        pilot = Pilot(trainer, reporter, wishes, plan.train, steps=steps)
+        _add_callbacks(trainer, pilot, reporter, resumed=resume)
+        _enter(reporter, wishes, "starting the first step")
+        ending = _fit(trainer, pilot, wishes, checkpoint)
+    except EndedEarly as early:
+        ending = early.ending
+    if ending.keep and checkpoints.listed(folder):
+        reporter.enter("stopping", "writing the result")
+        return _keep(folder, recipe, plan, reporter, ending)
+    return ending
+
+
+def _refuse_unbuilt(plan: Plan) -> None:
+    if plan.method.objective not in ("sft", "cpt"):
+        raise EnvironmentProblem(
+            f"training with {plan.method.objective} is not built yet",
+            where="method.objective",
+            fix='Use "sft" to learn from answers, or "cpt" for plain text.',
+        )
+
+
+def _quiet() -> None:
+    """No progress bars and no notices for developers in the log."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"(transformers|trl|peft|accelerate)\.")
+    datasets.disable_progress_bars()
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_warning()
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+
+
+def _enter(reporter: Reporter, wishes: Wishes, phase: str) -> None:
+    """Enter a phase before the first step, unless an end was asked for."""
+    wishes.take()
+    if wishes.ending is not None:
+        raise EndedEarly(replace(wishes.ending, why=f"{wishes.ending.why} before the first step", keep=False))
+    reporter.enter("starting", phase)
+
+
+def _find_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
+    """The newest whole checkpoint. Damaged ones are set aside and named."""
+    search = checkpoints.find_newest(folder)
+    for name, damage in search.torn:
+        aside = checkpoints.set_aside(folder, name)
+        reporter.alert(
+            "torn-checkpoint",
+            "warning",
+            f"The checkpoint {name} is damaged: {damage}",
+            f"It was set aside as {aside.name}; the run goes on from an older one.",
+        )
+    if search.newest is None:
+        raise InputError(
+            "there is no whole checkpoint, so there is nothing to resume",
+            where=folder.id,
+            fix=f"Start again with `tui-ft train {folder.recipe}`.",
+        )
+    return search.newest
+
+
+def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, reporter: Reporter) -> _Splits:
+    """The prepared rows, prepared now if they are not yet."""
+    path = folder.data / "train.parquet"
+    if not path.exists():
+        from tui_ft.data.prepare import prepare
+
+        prepare(folder, recipe, plan)
+    settings: dict[str, Any] = {"seq_len": plan.train.seq_len, "packing": plan.train.packing}
+    training = dataset.load(path, **settings)
+    if not len(training.sequences):
+        raise InputError(
+            f"none of the {count(training.rows, 'row')} has an answer within {plan.train.seq_len} tokens",
+            where=str(path),
+            fix="Raise train.seq_len.",
+        )
+    validation_path = folder.data / "validation.parquet"
+    validation = dataset.load(validation_path, **settings) if validation_path.exists() else None
+    _report_data(training, plan, reporter)
+    return _Splits(training, validation if validation and len(validation.sequences) else None)
+
+
+def _report_data(training: Split, plan: Plan, reporter: Reporter) -> None:
+    learned = percent(training.answer_tokens / max(1, training.tokens))
+    reporter.event(
+        "data",
+        rows=training.rows,
+        sequences=len(training.sequences),
+        tokens=training.tokens,
+        answer_tokens=training.answer_tokens,
+        cut=training.cut,
+        dropped=training.dropped,
+        text=f"{count(training.rows - training.dropped, 'row')}, {count(training.tokens, 'token')}, "
+        f"{learned} of them learned from",
+    )
+    if training.cut or training.dropped:
+        reporter.alert(
+            "answers-cut",
+            "warning",
+            f"{count(training.cut, 'answer')} cut off at {plan.train.seq_len} tokens, "
+            f"{count(training.dropped, 'row')} left out because nothing of the answer remained",
+            "Raise train.seq_len to keep them.",
+        )
+
+
+def _trainer(
+    folder: RunFolder, recipe: Recipe, plan: Plan, splits: _Splits, reporter: Reporter, *, resumed: bool
+) -> Trainer:
+    score_learned_positions_only()
+    # Before the model: an adapter's first weights are random too.
+    set_seed(plan.train.seed)
+    tokenizer = load_tokenizer(plan, recipe.model)
+    base = load_base(plan, recipe.model)
+    files = Path(base.config._name_or_path)
+    files_folder = files if files.is_dir() else None
+    if resumed:
+        lock.check(folder, files_folder)
+    else:
+        lock.write(folder, recipe, plan, tokenizer, files_folder)
+    model, adapters = add_adapters(base, plan.method)
+    matched = ", ".join(f"{name} × {number}" for name, number in sorted(adapters.matches.items()))
+    reporter.event(
+        "model",
+        matches=adapters.matches,
+        trainable=adapters.trainable,
+        total=adapters.total,
+        text=f"Training {parameters(adapters.trainable)} of {parameters(adapters.total)} weights"
+        + (f": {matched}" if matched else ""),
+    )
+    sequences = len(splits.train.sequences)
+    trainer = Trainer(
+        model=model,
+        args=sft_config(plan, folder.checkpoints, sequences=sequences, max_steps=recipe.train.max_steps),
+        train_dataset=splits.train.sequences,
+        eval_dataset=splits.validation.sequences if splits.validation else None,
+        processing_class=tokenizer,
+        folder=folder,
+        keep=plan.train.keep_checkpoints,
+    )
+    if plan.train.precision != "bf16":
+        _trained_weights_to_fp32(trainer.model)
+    return trainer
+
+
+def _trained_weights_to_fp32(model: Any) -> None:
+    """trl casts the adapters of a 4-bit base to bf16, which neither fp16 loss scaling nor fp32 asked for."""
+    for parameter in model.parameters():
+        if parameter.requires_grad and parameter.dtype == torch.bfloat16:
+            parameter.data = parameter.data.float()
+
+
+def _add_callbacks(trainer: Trainer, pilot: Pilot, reporter: Reporter, *, resumed: bool) -> None:
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Telemetry(trainer, reporter))
+    if not resumed:
+        trainer.add_callback(LearningCheck(reporter))
+    trainer.add_callback(pilot)
+
+
+def _fit(trainer: Trainer, pilot: Pilot, wishes: Wishes, checkpoint: Checkpoint | None) -> Ending:
+    """Run the training loop to its end, however it comes."""
+    if checkpoint is not None:
+        trainer.resume(checkpoint)
+        pilot.evaluate_if_missed(checkpoint.step)
+    try:
+        trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
+    except Interrupted:
+        # Weights are those of the last step; the evaluation is made up for at resume.
+        trainer.reason = "interrupted evaluation"
+        trainer.save_checkpoint()
+    except NotFinite as error:
+        pilot.report_not_finite(error)
+        raise
+    step, best = trainer.state.global_step, trainer.progress
+    if wishes.ending is not None:
+        return replace(wishes.ending, why=f"{wishes.ending.why}; saved at step {step}")
+    message = f"finished after {count(step, 'step')}"
+    if best.best_step is not None and best.best_loss is not None:
+        message += f"; best validation loss {best.best_loss:.4f} at step {best.best_step}"
+    return Ending("finished", message, keep=True)
+
+
+def _keep(folder: RunFolder, recipe: Recipe, plan: Plan, reporter: Reporter, ending: Ending) -> Ending:
+    """Write the best weights as the run's result."""
+    chosen = result.choose(folder, reporter.status.best_step)
+    whole = plan.method.name == "full"
+    path = result.keep(folder, chosen, load_tokenizer(plan, recipe.model), whole=whole)
+    reporter.event(
+        "artefact",
+        what="model" if whole else "adapter",
+        path=str(path),
+        step=chosen.step,
+        text=f"The {'model' if whole else 'adapter'} of step {chosen.step} is in {path}",
+    )
+    return ending

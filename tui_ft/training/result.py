@@ -1,0 +1,64 @@
+"""The weights a run ends with: those of its best checkpoint, as a folder other programs can load."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tui_ft.errors import RunFailed
+from tui_ft.files import disk_problem, sync_folder
+from tui_ft.runs import checkpoints
+from tui_ft.runs.checkpoints import Checkpoint
+from tui_ft.runs.folder import RunFolder
+
+# What a checkpoint needs to go on, and a result does not.
+_ONLY_TO_RESUME = frozenset(
+    (
+        "optimizer.pt",
+        "scheduler.pt",
+        "scaler.pt",
+        "rng_state.pth",
+        "trainer_state.json",
+        "progress.json",
+        checkpoints.MANIFEST,
+    )
+)
+
+
+def choose(folder: RunFolder, best_step: int | None) -> Checkpoint:
+    """The checkpoint to keep: the best one by validation loss, else the newest."""
+    saved = checkpoints.listed(folder)
+    if not saved:
+        raise RunFailed("no checkpoint was written", where=folder.id)
+    return next((found for found in saved if found.step == best_step), saved[-1])
+
+
+def keep(folder: RunFolder, chosen: Checkpoint, tokenizer: Any, *, whole: bool) -> Path:
+    """Copy the checkpoint's weights, with the tokenizer, to adapter/ or model/; returns that folder.
+
+    An earlier result is replaced at once, not file by file. Raises EnvironmentProblem when the disk refuses.
+    """
+    final = folder.model if whole else folder.adapter
+    fresh = final.with_name(f".{final.name}-new")
+    try:
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir()
+        for path in sorted(chosen.path.iterdir()):
+            if path.name not in _ONLY_TO_RESUME and path.is_file():
+                shutil.copy2(path, fresh / path.name)
+        tokenizer.save_pretrained(str(fresh))
+        for path in fresh.iterdir():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+        old = final.with_name(f".{final.name}-old")
+        shutil.rmtree(old, ignore_errors=True)
+        if final.exists():
+            final.replace(old)
+        fresh.replace(final)
+        sync_folder(folder.path)
+        shutil.rmtree(old, ignore_errors=True)
+    except OSError as error:
+        raise disk_problem(error, final) from error
+    return final

@@ -1,0 +1,163 @@
+"""trl's SFTTrainer with checkpoints that are whole or not there, and a guard before every update."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import trl.trainer.utils
+from transformers.trainer import TRAINER_STATE_NAME
+from trl import SFTTrainer
+
+from tui_ft.errors import RunFailed
+from tui_ft.runs import checkpoints
+from tui_ft.runs.checkpoints import Checkpoint
+from tui_ft.runs.folder import RunFolder
+from tui_ft.training.dataset import IGNORED
+from tui_ft.training.progress import Progress
+
+_SCALER_GRACE = 8  # fp16 loss scaling starts too high and skips steps with infinite gradients until it fits
+
+
+class NotFinite(RunFailed):
+    """The gradient became NaN or infinite. Weights are still as before the step."""
+
+
+class Interrupted(Exception):
+    """Somebody asked for an end in the middle of an evaluation."""
+
+
+class Trainer(SFTTrainer):  # type: ignore[misc]
+    """One training in one run folder.
+
+    `progress` is stored with every checkpoint; `reason` names why the next one is saved. `interrupted`
+    is asked between evaluation batches.
+    """
+
+    def __init__(self, *args: Any, folder: RunFolder, keep: int, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.folder = folder
+        self.keep = keep
+        self.progress = Progress()
+        self.reason = "requested"
+        self.interrupted: Callable[[], bool] = lambda: False
+        self.saved: Callable[[Checkpoint, float], None] = lambda checkpoint, seconds: None
+        self._infinite_in_a_row = 0
+        self._evaluation_batches: Any = None
+
+    # -- saving and resuming
+
+    def save_checkpoint(self) -> Checkpoint:
+        """Write everything a resumed run needs, then let it appear as `checkpoints/step-N` at once.
+
+        Raises EnvironmentProblem when the disk refuses; older checkpoints are untouched then.
+        """
+        began = time.monotonic()
+        step = int(self.state.global_step)
+        unfinished = checkpoints.temporary(self.folder, step)
+        self.save_weights(unfinished)
+        self._save_optimizer_and_scheduler(str(unfinished))
+        self._save_scaler(str(unfinished))
+        self._save_rng_state(str(unfinished))
+        self.state.save_to_json(str(unfinished / TRAINER_STATE_NAME))
+        self.progress.write(unfinished)
+        evaluated = self.progress.evaluated_step == step and self.progress.best_step == step
+        sealed = checkpoints.seal(
+            self.folder,
+            unfinished,
+            step,
+            reason=self.reason,
+            eval_loss=self.progress.best_loss if evaluated else None,
+        )
+        checkpoints.prune(self.folder, keep=self.keep, best_step=self.progress.best_step)
+        self.saved(sealed, time.monotonic() - began)
+        return sealed
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        """Called by the training loop when a callback asked for it. Writes no training_args.bin."""
+        self.save_checkpoint()
+
+    def save_weights(self, folder: Path) -> None:
+        """The adapter, or every weight of a fully trained model, as safetensors."""
+        settings = {} if self.model_is_whole else {"save_embedding_layers": False}
+        self.model.save_pretrained(str(folder), **settings)
+        # peft's card names neither data nor base when the base is a folder; a wrong card is worse than none.
+        (folder / "README.md").unlink(missing_ok=True)
+
+    @property
+    def model_is_whole(self) -> bool:
+        """True when there is no adapter: every weight is trained."""
+        return not hasattr(self.model, "peft_config")
+
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Take over the counters of a checkpoint; weights, optimizer and RNG follow in `train`."""
+        self.progress = Progress.read(checkpoint.path)
+
+    # -- the training step
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> float | None:
+        """Called after clipping and before the update: the last moment at which weights are finite."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        value = float(norm) if norm is not None else None
+        if value is None or math.isfinite(value):
+            self._infinite_in_a_row = 0
+            return value
+        self._infinite_in_a_row += 1
+        scaling = getattr(self.accelerator, "scaler", None) is not None
+        if scaling and self._infinite_in_a_row <= _SCALER_GRACE:
+            return value
+        step = self.state.global_step + 1
+        raise NotFinite(
+            f"the gradient became {'NaN' if math.isnan(value) else 'infinite'} at step {step}",
+            fix=f"Start again with a lower train.learning_rate, e.g. {self.args.learning_rate / 2:.1e}.",
+        )
+
+    def floating_point_ops(self, inputs: Any) -> int:
+        """Not counted: walking over all parameters with every batch costs time and nobody reads it."""
+        return 0
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Hand the numbers to the callbacks; the history is events.jsonl, not trainer_state.json."""
+        super().log(logs, start_time)
+        self.state.log_history.clear()
+
+    # -- evaluation
+
+    def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
+        """Mean loss per learned token over the validation rows: `eval_loss`.
+
+        trl's mean of batch means would depend on how rows fall into batches. The random numbers of the
+        training are left as they were, so evaluating more or less often does not change it.
+        """
+        if self._evaluation_batches is None:
+            self._evaluation_batches = self.get_eval_dataloader()
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        total, tokens = 0.0, 0
+        with torch.random.fork_rng(devices=devices):
+            self.model.eval()
+            for batch in self._evaluation_batches:
+                if self.interrupted():
+                    raise Interrupted
+                learned = int((batch["labels"][:, 1:] != IGNORED).sum())
+                if learned:
+                    loss, _, _ = self.prediction_step(self.model, batch, prediction_loss_only=True)
+                    total += float(loss) * learned
+                    tokens += learned
+        self._metrics["eval"].clear()
+        metrics = {"eval_loss": total / tokens if tokens else math.nan, "eval_tokens": float(tokens)}
+        self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
+        return metrics
+
+
+def score_learned_positions_only() -> None:
+    """Let trl's fused loss head leave out positions that are not learned from on the CPU, as on a GPU.
+
+    trl scores every position wherever it has no Triton, for devices that recompile when shapes change;
+    the CPU does not. With loss on the answers this saves most of the head's work. trl 1.16 asks
+    `_use_triton` in `trl/trainer/utils.py` for nothing but this.
+    """
+    trl.trainer.utils._use_triton = lambda device: device.type in ("cuda", "xpu", "cpu")

@@ -1,0 +1,71 @@
+"""The training process: `python -m tui_ft.training.worker RUN_DIR [--resume]`.
+
+Starts light, so that watchers hear from it at once; torch comes when the run's lock is held.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+
+from tui_ft.errors import ExitCode, TuiFtError
+from tui_ft.runs import status
+from tui_ft.runs.diagnosis import explain
+from tui_ft.runs.folder import RunFolder
+from tui_ft.runs.launch import LOCK_VARIABLE
+from tui_ft.runs.reporter import Reporter
+from tui_ft.training.signals import Stops
+
+
+def main(argv: Sequence[str]) -> int:
+    """Train the run in this process; returns the exit code. Nothing is raised."""
+    parser = argparse.ArgumentParser(prog="python -m tui_ft.training.worker")
+    parser.add_argument("run", type=Path, help="folder of the run")
+    parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint")
+    args = parser.parse_args(argv)
+    folder = RunFolder(args.run.absolute())
+    stops = Stops()
+    stops.install()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
+    inherited = os.environ.pop(LOCK_VARIABLE, None)
+    try:
+        with (
+            status.hold(folder, "train", inherited=int(inherited) if inherited else None),
+            Reporter(folder, "train", pulse=_pulse) as reporter,
+        ):
+            return _run(folder, reporter, stops, resume=args.resume)
+    except TuiFtError as error:
+        print(f"tui-ft: {error}", file=sys.stderr)
+        return int(error.exit_code)
+
+
+def _run(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -> int:
+    try:
+        from tui_ft.training.job import train
+
+        ending = train(folder, reporter, stops, resume=resume)
+    # Whatever a library throws has to reach the watchers as a sentence; the log has the rest.
+    except Exception as error:
+        traceback.print_exc()
+        known = explain(error)
+        reporter.end("failed", known.what, known.fix)
+        return int(known.exit_code)
+    reporter.end(ending.state, ending.why)
+    return int(ExitCode.DONE)
+
+
+def _pulse(reporter: Reporter) -> None:
+    if "torch" in sys.modules and reporter.status.state != "starting":
+        from tui_ft.training.gauges import report_gauges
+
+        report_gauges(reporter)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
