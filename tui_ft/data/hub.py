@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from tui_ft.data.kinds import Kind, kind_by_name, split_of
 from tui_ft.errors import EnvironmentProblem, InputError, TuiFtError
 from tui_ft.settings import hub_cache
-from tui_ft.text import excerpt, nearest
+from tui_ft.text import nearest
 
 _ID = re.compile(r"hub:(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w.-]+))?(?:/(?P<inside>.+))?")
 _SHARD = re.compile(r"-of-(\d+)")
@@ -125,11 +125,11 @@ def _download(wanted: HubData, given: str) -> Path:
     except TuiFtError:
         raise
     # Whatever the network does (offline mode, DNS, time-outs, a proxy's page), the cache may still have it.
-    except Exception as error:
-        return _cached(wanted, given, error)
+    except Exception:
+        return _cached(wanted, given)
 
 
-def _cached(wanted: HubData, given: str, error: Exception) -> Path:
+def _cached(wanted: HubData, given: str) -> Path:
     folder = hub_cache() / f"datasets--{wanted.repo.replace('/', '--')}"
     reference = folder / "refs" / wanted.revision
     commit = reference.read_text().strip() if reference.is_file() else wanted.revision
@@ -137,7 +137,7 @@ def _cached(wanted: HubData, given: str, error: Exception) -> Path:
     if snapshot.is_dir():
         return snapshot
     raise EnvironmentProblem(
-        f"the hub cannot be reached ({excerpt(str(error).splitlines()[0] if str(error) else '', 80)})",
+        "the hub cannot be reached, and the dataset is not in its cache",
         where=given,
         fix="Check the connection, or download the data elsewhere and give its path.",
     ) from None

@@ -85,6 +85,8 @@ def lay_out(row: Row, tokenizer: ChatTokenizer) -> Layout:
         concerns += ["stop-added"] * added
     if any(not _says(text[slice(*span)], turns[i]) for i, span in spans.items()):
         concerns.append("answer-rewritten")
+    if not _names_tools(text, turns, row.tools):
+        concerns.append("tools-dropped")
     if turns[0]["role"] == "system" and turns[0]["content"].strip() not in text:
         concerns.append("system-dropped")
     note = ""
@@ -186,11 +188,15 @@ def _stops(tokenizer: ChatTokenizer) -> Iterator[str]:
 
 
 def _says(written: str, turn: Message) -> bool:
-    """True when the answer and its calls stand in what the template made of them, blank space aside."""
+    """True when the answer stands in what the template made of it, blank space aside."""
     content = turn["content"].strip()
-    if content not in written and "".join(content.split()) not in "".join(written.split()):
-        return False
-    return all(call["function"]["name"] in written for call in turn.get("tool_calls", []))
+    return content in written or "".join(content.split()) in "".join(written.split())
+
+
+def _names_tools(text: str, turns: Sequence[Message], tools: Tools) -> bool:
+    """True when every tool and every call is in the text by its name."""
+    calls = [call for turn in turns for call in turn.get("tool_calls", [])]
+    return all(str(tool.get("function", {}).get("name", "")) in text for tool in [*tools, *calls])
 
 
 def _eos(tokenizer: ChatTokenizer) -> str:

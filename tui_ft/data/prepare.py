@@ -1,0 +1,244 @@
+"""The rows a run trains and is measured on, as token ids and labels on disk.
+
+`train.parquet`, `validation.parquet` and `test.parquet` hold one row each per example; `splits.json`
+holds counts, the hashes of the sources and the report; `dropped.jsonl` every row left out and why.
+`splits.json` is written last: without it the folder is not prepared.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from tui_ft.data.catalog import check_ignored
+from tui_ft.data.check import OnProgress, Progress, to_json
+from tui_ft.data.masks import Encoded, LossOn
+from tui_ft.data.read import Meter
+from tui_ft.data.rows import DatasetReport, Row
+from tui_ft.data.split import SIDES, Side
+from tui_ft.data.stream import Input, Judged, judge, open_inputs
+from tui_ft.data.survey import Survey, side_of, split_of
+from tui_ft.errors import InputError, Problem
+from tui_ft.files import disk_problem, sha256, write_json
+from tui_ft.recipe import Data
+
+if TYPE_CHECKING:
+    from tui_ft.models.tokenizer import ChatTokenizer
+
+IGNORED = -100  # the label of a token that is not learned, as torch's cross entropy has it
+_BATCH = 512
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A prepared data folder. Counts are by side; tokens are those left after the length limit."""
+
+    folder: Path
+    seq_len: int
+    loss_on: str
+    rows: Mapping[str, int]
+    tokens: Mapping[str, int]
+    learned: Mapping[str, int]
+    dropped: Mapping[str, int]  # by reason: the id of a finding, or "max_rows"
+    sources: tuple[Mapping[str, Any], ...]  # path, part, bytes, sha256
+    report: Mapping[str, Any]  # as `tui-ft check --json`
+
+    def path(self, side: Side) -> Path:
+        """The Parquet file of one side; it exists even when it holds no rows.
+
+        Columns: row_id, file, line, input_ids, labels (-100 where nothing is learned), messages and tools
+        (JSON; messages is [] for plain text).
+        """
+        return self.folder / f"{side}.parquet"
+
+
+def prepare(
+    data: Data,
+    *,
+    base: Path,
+    folder: Path,
+    tokenizer: ChatTokenizer,
+    seq_len: int,
+    loss_on: LossOn = "answers",
+    progress: OnProgress | None = None,
+) -> Prepared:
+    """Write the rows of a recipe in the folder `base`, cut to `seq_len` tokens, into `folder`.
+
+    Raises InputError when data cannot be read, when findings block that the recipe does not accept, or
+    when nothing is left to train on; EnvironmentProblem when the disk is full or a hub cannot be reached.
+    """
+    check_ignored(data.ignore)
+    inputs = open_inputs(data, base)
+    main = [given for given in inputs if given.part == "main"]
+    split = split_of(data, [judged.row.id for judged in judge(main, data) if judged.row is not None])
+    survey = Survey(data, inputs, tokenizer, seq_len)
+    meter = Meter(source for given in inputs for source in given.sources)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "splits.json").unlink(missing_ok=True)
+        with _Writer(folder, seq_len) as writer:
+            for judged in judge(inputs, data, tokenizer, loss_on=loss_on, meter=meter):
+                usable = survey.see(judged)
+                side = side_of(judged.part, judged.row.id, split) if judged.row is not None else None
+                if usable and side and judged.row and judged.encoded:
+                    writer.write(side, judged.row, judged.encoded)
+                else:
+                    writer.drop(judged)
+                if progress and survey.rows % _BATCH == 0:
+                    progress(Progress(survey.rows, meter.done_bytes, meter.total_bytes))
+        report = survey.report()
+        _refuse_blocked(report)
+        prepared = Prepared(
+            folder, seq_len, loss_on, writer.rows, writer.tokens, writer.learned, writer.dropped,
+            _sources(inputs), to_json(report),
+        )  # fmt: skip
+        _save(prepared, data.seed)
+    except OSError as error:
+        raise disk_problem(error, folder) from error
+    return prepared
+
+
+def load(folder: Path) -> Prepared | None:
+    """What `prepare` left in a folder; None when it did not finish."""
+    try:
+        stored = json.loads((folder / "splits.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return Prepared(
+        folder, stored["seq_len"], stored["loss_on"], stored["rows"], stored["tokens"], stored["learned"],
+        stored["dropped"], tuple(stored["sources"]), stored["report"],
+    )  # fmt: skip
+
+
+def _save(prepared: Prepared, seed: int) -> None:
+    document = {
+        "version": 1,
+        "seed": seed,
+        "seq_len": prepared.seq_len,
+        "loss_on": prepared.loss_on,
+        "rows": dict(prepared.rows),
+        "tokens": dict(prepared.tokens),
+        "learned": dict(prepared.learned),
+        "dropped": dict(prepared.dropped),
+        "sources": [dict(source) for source in prepared.sources],
+        "report": dict(prepared.report),
+    }
+    write_json(prepared.folder / "splits.json", document)
+
+
+def _refuse_blocked(report: DatasetReport) -> None:
+    problems = [
+        Problem(
+            finding.what, _where(finding.examples), f'{finding.fix} Or accept it: ignore = ["{finding.id}"].'
+        )
+        for finding in report.findings
+        if finding.blocks
+    ]
+    if problems:
+        raise InputError(problems)
+    if not report.sizes.train:
+        raise InputError("no row is left to train on", where="data", fix="`tui-ft check` shows why.")
+
+
+def _where(examples: Sequence[Any]) -> str:
+    return f"{examples[0].file}:{examples[0].line}" if examples else "data"
+
+
+def _sources(inputs: Sequence[Input]) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"path": source.name, "part": given.part, "bytes": source.size_bytes, "sha256": sha256(source.path)}
+        for given in inputs
+        for source in given.sources
+    )
+
+
+class _Writer:
+    """One Parquet file per side, the list of dropped rows, and their counts."""
+
+    def __init__(self, folder: Path, seq_len: int) -> None:
+        import pyarrow as pa
+        from pyarrow import parquet
+
+        self.rows: Counter[str] = Counter(dict.fromkeys(SIDES, 0))
+        self.tokens: Counter[str] = Counter(dict.fromkeys(SIDES, 0))
+        self.learned: Counter[str] = Counter(dict.fromkeys(SIDES, 0))
+        self.dropped: Counter[str] = Counter()
+        self._seq_len = seq_len
+        self._schema = pa.schema(
+            {
+                "row_id": pa.string(),
+                "file": pa.string(),
+                "line": pa.int64(),
+                "input_ids": pa.list_(pa.int32()),
+                "labels": pa.list_(pa.int32()),
+                "messages": pa.string(),
+                "tools": pa.string(),
+            }
+        )
+        self._pending: dict[Side, list[dict[str, Any]]] = {side: [] for side in SIDES}
+        self._files = {
+            side: parquet.ParquetWriter(folder / f"{side}.parquet", self._schema) for side in SIDES
+        }
+        self._dropped = (folder / "dropped.jsonl").open("w", encoding="utf-8")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            for side in SIDES:
+                self._flush(side)
+        for file in self._files.values():
+            file.close()
+        self._dropped.close()
+
+    def write(self, side: Side, row: Row, encoded: Encoded) -> None:
+        """Add a row, cut after the length limit."""
+        ids = encoded.ids[: self._seq_len]
+        labels = [
+            token if on else IGNORED for token, on in zip(ids, encoded.trained[: self._seq_len], strict=True)
+        ]
+        self.rows[side] += 1
+        self.tokens[side] += len(ids)
+        self.learned[side] += sum(label != IGNORED for label in labels)
+        self._pending[side].append(
+            {
+                "row_id": row.id,
+                "file": row.file,
+                "line": row.line,
+                "input_ids": ids,
+                "labels": labels,
+                "messages": json.dumps(row.dialogue, ensure_ascii=False),
+                "tools": json.dumps(row.tools, ensure_ascii=False),
+            }
+        )
+        if len(self._pending[side]) >= _BATCH:
+            self._flush(side)
+
+    def drop(self, judged: Judged) -> None:
+        """Write down a row that is left out, and why."""
+        place = judged.fault or judged.row
+        if judged.fault is not None:
+            reason = getattr(judged.fault, "id", "unparseable")
+        elif judged.encoded is not None and judged.encoded.prompt_length >= self._seq_len:
+            reason = "prompt-too-long"
+        else:
+            reason = "max_rows"
+        self.dropped[reason] += 1
+        if place is not None:
+            line = {"file": place.file, "line": place.line, "part": judged.part, "reason": reason}
+            self._dropped.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def _flush(self, side: Side) -> None:
+        import pyarrow as pa
+
+        if self._pending[side]:
+            self._files[side].write_table(pa.Table.from_pylist(self._pending[side], self._schema))
+            self._pending[side].clear()

@@ -1,0 +1,234 @@
+"""Everything a report says about a dataset, gathered row by row."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from tui_ft.data.checks import ROW_CHECKS, special_tokens
+from tui_ft.data.masks import Encoded, prove
+from tui_ft.data.observers import Answers, Leakage, LengthLimit, Repeats
+from tui_ft.data.rows import DatasetReport, Lengths, Row, SplitSizes, Unreadable
+from tui_ft.data.split import SIDES, Side, Split, plan_split
+from tui_ft.data.stream import Input, Judged, Part
+from tui_ft.data.tally import Tally
+from tui_ft.recipe import Data
+from tui_ft.text import count, excerpt, percent
+
+if TYPE_CHECKING:
+    from tui_ft.models.tokenizer import ChatTokenizer
+
+# Below the first nothing is learned, below the second overfitting is likely, above the third more rows
+# bring an adapter little.
+TOO_FEW, FEW, MANY = 50, 200, 10_000
+_MIX_USUAL, _MIX_MOST = 0.2, 0.5
+_PROVEN = 200
+_PARTS: tuple[Part, ...] = ("main", "mix", "validation", "test")
+
+
+class Survey:
+    """Takes in every row once and becomes a report."""
+
+    def __init__(
+        self, data: Data, inputs: Sequence[Input], tokenizer: ChatTokenizer | None, seq_len: int | None
+    ) -> None:
+        self.rows = 0
+        self._data = data
+        self._inputs = inputs
+        self._tokenizer = tokenizer
+        self._tally = Tally()
+        self._repeats = Repeats()
+        self._leakage = Leakage()
+        self._answers = Answers()
+        self._limit = LengthLimit(seq_len)
+        self._ledger = Ledger()
+        self._control = _control_tokens(tokenizer)
+        self._proofs = 0
+
+    def see(self, judged: Judged) -> bool:
+        """Take in one place of a file. False when the row is left out of training."""
+        self.rows += 1
+        fault, row, tally = judged.fault, judged.row, self._tally
+        if fault is not None:
+            finding = "unparseable" if isinstance(fault, Unreadable) else fault.id
+            words = f"{fault.what}: {fault.excerpt}" if fault.excerpt else fault.what
+            tally.add(finding, fault.file, fault.line, excerpt(words, 110))
+            if row is not None:
+                self._ledger.add(judged.part, row.id, usable=False)
+            return False
+        if row is None:
+            return False
+        if judged.part in ("validation", "test"):
+            self._leakage.hold_out(row)
+        else:
+            self._leakage.see(row, tally)
+        if judged.part == "main":
+            self._repeats.see(row, tally)
+            self._answers.see(row)
+        self._check_row(row, judged.as_json)
+        return self._see_tokens(judged, row)
+
+    def _check_row(self, row: Row, as_json: str | None) -> None:
+        tally = self._tally
+        for finding, check_row in ROW_CHECKS.items():
+            if (seen := check_row(row)) is not None:
+                tally.add(finding, row.file, row.line, seen)
+        if self._control and (seen := special_tokens(row, self._control)) is not None:
+            tally.add("special-tokens", row.file, row.line, seen)
+        if as_json is not None:
+            tally.add("written-as-json", row.file, row.line, as_json)
+        if row.chosen is not None:
+            tally.add("pairs", row.file, row.line)
+
+    def _see_tokens(self, judged: Judged, row: Row) -> bool:
+        encoded = judged.encoded
+        if encoded is None or self._tokenizer is None:
+            self._ledger.add(judged.part, row.id)
+            return True
+        for concern in encoded.concerns:
+            self._tally.add(concern, row.file, row.line, encoded.note)
+        if self._proofs < _PROVEN and (self.rows <= _PROVEN // 2 or self.rows % 97 == 0):
+            self._proofs += 1
+            self._prove(encoded, row, self._tokenizer)
+        usable = self._limit.see(row, encoded, self._tally)
+        self._ledger.add(judged.part, row.id, len(encoded.ids), encoded.learned, usable=usable)
+        return usable
+
+    def _prove(self, encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> None:
+        wrong = prove(encoded, row, tokenizer)
+        if wrong and "prompt-differs" not in encoded.concerns:
+            self._tally.add("mask-unproven", row.file, row.line, excerpt(wrong[0], 110))
+
+    def split(self) -> Split:
+        """Which rows of the main files are held out. It depends on their content only, not on the model."""
+        return split_of(self._data, self._ledger.main_ids())
+
+    def report(self) -> DatasetReport:
+        """The report, after the last row."""
+        tally, main = self._tally, next(given for given in self._inputs if given.part == "main")
+        sizes, lengths = self._ledger.summary(self.split())
+        self._answers.state(tally)
+        self._limit.state(tally)
+        for given in self._inputs:
+            _state_input(given, self.rows, tally)
+        _state_sizes(self._ledger, sizes, tally)
+        return DatasetReport(
+            paths=tuple(source.name for source in main.sources),
+            rows=self.rows,
+            usable_rows=sizes.train + sizes.validation + sizes.test,
+            mapping=main.mapping,
+            findings=tally.findings(self._data.ignore),
+            sizes=sizes,
+            lengths=lengths if self._tokenizer else None,
+            answers_look_like=self._answers.look,
+            median_answer_characters=self._answers.median_characters,
+            columns=main.columns,
+        )
+
+
+class Ledger:
+    """Parts, ids and token counts of all rows, 17 bytes each."""
+
+    def __init__(self) -> None:
+        self._parts = bytearray()
+        self._usable = bytearray()
+        self._ids = array("Q")
+        self._tokens = array("I")
+        self._learned = array("I")
+
+    def add(self, part: Part, row_id: str, tokens: int = 0, learned: int = 0, *, usable: bool = True) -> None:
+        """Write down one row; `usable` is False when the length limit leaves nothing to learn."""
+        self._parts.append(_PARTS.index(part))
+        self._usable.append(usable)
+        self._ids.append(int(row_id, 16))
+        self._tokens.append(tokens)
+        self._learned.append(learned)
+
+    def main_ids(self) -> Iterator[str]:
+        """Ids of the rows that are split, in order."""
+        return (f"{row:016x}" for row, part in zip(self._ids, self._parts, strict=True) if part == 0)
+
+    def rows(self, part: Part) -> int:
+        """Usable rows of one part."""
+        code = _PARTS.index(part)
+        return sum(u and p == code for u, p in zip(self._usable, self._parts, strict=True))
+
+    def summary(self, split: Split) -> tuple[SplitSizes, Lengths]:
+        """Sizes and lengths of what is left after the split, the length limit and max_rows."""
+        sizes = dict.fromkeys(SIDES, 0)
+        lengths: list[int] = []
+        learned = 0
+        for i, usable in enumerate(self._usable):
+            side = side_of(_PARTS[self._parts[i]], f"{self._ids[i]:016x}", split)
+            if usable and side is not None:
+                sizes[side] += 1
+                lengths.append(self._tokens[i])
+                learned += self._learned[i]
+        return SplitSizes(**sizes), Lengths(tuple(lengths), learned, sum(lengths))
+
+
+def side_of(part: Part, row_id: str, split: Split) -> Side | None:
+    """Where a row goes: files of one's own as they are named, mixed-in rows to training, the rest by hash."""
+    if part == "main":
+        return split.side(row_id)
+    return "train" if part == "mix" else part
+
+
+def split_of(data: Data, main_ids: Iterable[str]) -> Split:
+    """The split of the main rows; files of the user's own take the place of a share."""
+    return plan_split(
+        main_ids,
+        validation=0 if data.validation_path else data.validation,
+        test=0 if data.test_path else data.test,
+        seed=data.seed,
+        max_rows=data.max_rows,
+    )
+
+
+def _control_tokens(tokenizer: ChatTokenizer | None) -> tuple[str, ...]:
+    """Texts that would end or begin a turn in the middle of a row."""
+    if tokenizer is None:
+        return ()
+    return tuple(
+        dict.fromkeys([*tokenizer.special_tokens.values(), *map(tokenizer.token, tokenizer.stop_ids)])
+    )
+
+
+def _state_input(given: Input, rows: int, tally: Tally) -> None:
+    """What is notable about the files of one part and the way their columns are read."""
+    mapping = given.mapping
+    for source in given.sources:
+        if source.note:
+            tally.add("other-kind", source.name, 1, source.note)
+    if mapping.shape == "unknown":
+        seen = ", ".join(excerpt(column, 30) for column in given.columns[:12])
+        what = f"No column is known to be a prompt, an answer or a text. The columns are: {seen or 'none'}."
+        tally.state("unknown-columns", rows, what=what)
+    elif not mapping.confident:
+        roles = ", ".join(f"{excerpt(column, 30)} as {part}" for part, column in mapping.columns.items())
+        what = f"The columns are taken by their names: {roles}. This is a guess."
+        tally.state("guessed-columns", rows, what=what)
+    unused = [column for column in given.columns if column not in mapping.columns.values()]
+    if unused and mapping.shape != "unknown":
+        named = ", ".join(excerpt(column, 30) for column in unused[:12])
+        what = f"{count(len(unused), 'column')} not used: {named}."
+        tally.state("unused-columns", len(unused), what=what)
+
+
+def _state_sizes(ledger: Ledger, sizes: SplitSizes, tally: Tally) -> None:
+    """Whether there is enough to learn from and to measure on."""
+    own = ledger.rows("main")
+    if own < TOO_FEW:
+        tally.state("too-few-rows", own)
+    elif own < FEW:
+        tally.state("few-rows", own)
+    elif own > MANY:
+        tally.state("many-rows", own)
+    if own and not sizes.validation and not sizes.test:
+        tally.state("nothing-held-out", sizes.train)
+    mixed = ledger.rows("mix")
+    share = mixed / max(1, sizes.train)
+    if mixed and share > _MIX_USUAL:
+        what = f"{count(mixed, 'row')} of general data are mixed in, {percent(share)} of what is trained on."
+        tally.state("mix-share", mixed, what=what, severity="error" if share > _MIX_MOST else "warning")

@@ -1,0 +1,66 @@
+"""Findings in the making: how often something was seen, and where first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from tui_ft.data.catalog import CATALOG, Severity
+from tui_ft.data.rows import Example, Finding
+
+_EXAMPLES = 5
+_ORDER = {"error": 0, "warning": 1, "info": 2}
+
+
+class Tally:
+    """Counts per finding id, with the first few places."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._examples: dict[str, list[Example]] = {}
+        self._changes: dict[str, dict[str, str]] = {}
+
+    def __getitem__(self, finding: str) -> int:
+        return self._counts.get(finding, 0)
+
+    def add(self, finding: str, file: str, line: int, excerpt: str = "") -> None:
+        """One more place."""
+        self._counts[finding] = self[finding] + 1
+        examples = self._examples.setdefault(finding, [])
+        if len(examples) < _EXAMPLES:
+            examples.append(Example(file, line, excerpt))
+
+    def take(self, finding: str, other: Tally) -> None:
+        """Count what another tally has counted for this finding."""
+        self._counts[finding] = other[finding]
+        self._examples[finding] = other._examples.get(finding, [])
+
+    def state(
+        self, finding: str, number: int, *, what: str = "", severity: Severity | None = None, fix: str = ""
+    ) -> None:
+        """A finding about the whole: sets its count and, where given, other words and severity."""
+        self._counts[finding] = number
+        given = {"what": what, "severity": severity or "", "fix": fix}
+        self._changes[finding] = {key: value for key, value in given.items() if value}
+
+    def findings(self, ignored: Collection[str]) -> tuple[Finding, ...]:
+        """All findings, the worst first."""
+        found = [self._finding(finding, ignored) for finding in self._counts]
+        return tuple(sorted(found, key=lambda f: (f.ignored, _ORDER[f.severity], -f.count, f.id)))
+
+    def _finding(self, finding: str, ignored: Collection[str]) -> Finding:
+        entry, number = CATALOG[finding], self._counts[finding]
+        changes = self._changes.get(finding, {})
+        severity: Severity = next((s for s in _SEVERITIES if s == changes.get("severity")), entry.severity)
+        return Finding(
+            id=finding,
+            severity=severity,
+            count=number,
+            what=changes.get("what") or entry.sentence(number),
+            why=entry.why,
+            fix=changes.get("fix") or entry.fix,
+            examples=tuple(self._examples.get(finding, ())),
+            ignored=finding in ignored,
+        )
+
+
+_SEVERITIES: tuple[Severity, ...] = ("error", "warning", "info")
