@@ -96,7 +96,10 @@ def mounts(uses: Mapping[str, Path], root: Path = ROOT) -> tuple[Mount, ...]:
     kinds = _file_system_kinds(root)
     found = []
     for device, names in grouped.items():
-        space = os.statvfs(places[device])
+        try:
+            space = os.statvfs(places[device])
+        except OSError:  # a network disk that has gone away; writing to it will say so
+            continue
         found.append(
             Mount(
                 path=_mount_point(places[device]),
