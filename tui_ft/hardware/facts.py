@@ -45,13 +45,6 @@ class Gpu:
         return self.uuid or str(self.index)
 
     @property
-    def used_bytes(self) -> int | None:
-        """Memory in use by anyone, driver included."""
-        if self.total_bytes is None or self.free_bytes is None:
-            return None
-        return self.total_bytes - self.free_bytes
-
-    @property
     def bf16(self) -> bool | None:
         """Computes bf16 natively: compute capability 8.0 or newer. None when the capability is unknown."""
         return None if self.capability is None else self.capability >= (8, 0)
