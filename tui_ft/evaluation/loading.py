@@ -13,7 +13,7 @@ import torch
 from peft import PeftModel
 from transformers import GenerationConfig
 
-from tui_ft.errors import InputError
+from tui_ft.evaluation.weights import base_folder, tuned_folder
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
 from tui_ft.runs.folder import RunFolder
@@ -61,26 +61,3 @@ class Models:
         # The folder's own defaults may hold a repetition penalty, which greedy answers must not have.
         model.generation_config = GenerationConfig()
         return model.eval()
-
-
-def base_folder(plan: Plan) -> Path:
-    """Where the base's weights are. Raises InputError when they are not on this machine."""
-    folder = Path(plan.model_folder)
-    if not plan.model_folder or not folder.is_dir():
-        raise InputError(
-            f"the base model {plan.model_id} is not on this machine any more",
-            where=plan.model_folder,
-            fix="Put it back where it was, or train again from the run's recipe.toml.",
-        )
-    return folder
-
-
-def tuned_folder(folder: RunFolder, plan: Plan) -> Path:
-    """Where the trained weights are. Raises InputError when the run has none yet."""
-    full = plan.method.name == "full"
-    path = folder.model if full else folder.adapter
-    if not (path / ("config.json" if full else "adapter_config.json")).is_file():
-        raise InputError(
-            "this run has no trained weights yet", where=str(path), fix=f"See `tui-ft show {folder.id}`."
-        )
-    return path

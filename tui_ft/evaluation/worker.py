@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tui_ft.errors import InputError
 from tui_ft.evaluation import metrics, report
 from tui_ft.evaluation.job import Session, run
 from tui_ft.evaluation.rows import UnseenRows, read
+from tui_ft.evaluation.weights import tokenizer_of, tuned_folder
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
@@ -36,6 +36,7 @@ def evaluate(session: Session) -> str:
     recipe, plan = folder.read_recipe(), folder.read_plan()
     schema = metrics.read_schema(Path(recipe.evaluate.schema_)) if recipe.evaluate.schema_ else None
     tokenizer = tokenizer_of(plan)
+    tuned_folder(folder, plan)
     unseen = read(
         folder,
         tokenizer,
@@ -66,14 +67,6 @@ def evaluate(session: Session) -> str:
     report.save(folder.evaluation, found, compared)
     session.event("evaluation", verdict=found.verdict, rows=found.rows, text=found.sentence)
     return found.sentence
-
-
-def tokenizer_of(plan: Plan) -> ChatTokenizer:
-    """The base's own tokenizer. Raises InputError when it is missing or has no stop token."""
-    tokenizer = ChatTokenizer.load(Path(plan.model_folder))
-    if not tokenizer.stop_ids:
-        raise InputError("the model has no stop token, so no answer would end", where=plan.model_folder)
-    return tokenizer
 
 
 def longest_answer(recipe: Recipe, references: Sequence[str], tokenizer: ChatTokenizer) -> int:
