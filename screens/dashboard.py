@@ -1,4 +1,4 @@
-"""A run as text: what the dashboard shows, from a RunView. Pure, so that it can be tested without a screen."""
+"""A run as text: what the dashboard shows of a RunView. Pure, so that it is tested without a screen."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from textual.content import Content
 
 from tui_ft.hardware.facts import HostSample
 from tui_ft.runs.curves import Curve
-from tui_ft.runs.view import Gauge, RunView
+from tui_ft.runs.readings import Gauge
+from tui_ft.runs.view import RunView
 from tui_ft.text import GIB, duration, percent
 
 from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, hang, ink, join, labelled, mark

@@ -121,7 +121,7 @@ class DataPage(Page):
         from .widgets.choice import Item
 
         items = [Item(f.id, join(mark(_severity(f)), " ", ink(f.what))) for f in found]
-        current = ""
+        current: str | None = ""
         while current is not None:
             current = await self.shell.push_screen_wait(
                 Select("Findings", items, current=current, marks=False)

@@ -186,7 +186,7 @@ class VerdictPage(Page):
         self.shell.push_screen(
             Confirm(
                 "Train all the same?",
-                f"The advice is: {self._verdict.verdict}. You can go on regardless; the recipe will say that you did.",
+                f"The advice is: {self._verdict.verdict}. You can go on regardless; the recipe will say so.",
                 yes="Go on to the hardware",
                 no="Stay with the advice",
             ),

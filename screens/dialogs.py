@@ -19,12 +19,12 @@ from . import keys
 from .draft import Draft
 from .ink import BAD, KEY, MUTED, STRONG, columns, ink, join, stack
 from .widgets.choice import Choice, Item
-from .widgets.lines import Lines, Prose
+from .widgets.lines import Prose
 
 ResultT = TypeVar("ResultT")
 
 
-class Dialog(ModalScreen[ResultT]):
+class Dialog(ModalScreen[ResultT | None]):
     """A framed window in the middle. Esc closes it and changes nothing."""
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "close", "Close", show=False)]
@@ -245,7 +245,3 @@ class Jump(Dialog[int]):
     def action_step(self, step: int) -> None:
         """Go to a step by its digit."""
         self.dismiss(step)
-
-
-class Help(Lines):
-    """A line of help under what is being chosen."""

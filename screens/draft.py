@@ -18,7 +18,6 @@ from tui_ft.settings import Home
 
 if TYPE_CHECKING:
     from tui_ft.advice.verdict import Verdict
-
     from tui_ft.data.rows import DatasetReport
     from tui_ft.hardware.facts import Hardware
     from tui_ft.models.facts import ModelFacts
@@ -253,7 +252,7 @@ def load(home: Home) -> Draft:
 
 
 def save(draft: Draft, home: Home) -> TuiFtError | None:
-    """Keep the draft; returns the problem when the home folder refuses, since the wizard can go on without."""
+    """Keep the draft. Returns the problem when the home folder refuses: the wizard can go on without."""
     try:
         write_atomically(home.session, dumps(draft), durable=False)
     except TuiFtError as error:

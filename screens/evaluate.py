@@ -133,8 +133,8 @@ def introduction(view: RunView, width: int) -> list[Content]:
         Content(""),
         *hang(
             "",
-            "Both models answer the held-out rows, which training has not seen. The answers are compared with the "
-            "expected ones, and the difference is shown with its uncertainty.",
+            "Both models answer the held-out rows, which training has not seen. The answers are compared "
+            "with the expected ones, and the difference is shown with its uncertainty.",
             width,
         ),
         Content(""),

@@ -1,4 +1,4 @@
-"""What the file field offers: recent data, folders, data files. Reads folders and first lines, nothing else."""
+"""What the file field offers: recent data, folders, data files. Reads folders and first lines only."""
 
 from __future__ import annotations
 

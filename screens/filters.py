@@ -9,23 +9,16 @@ from rich.segment import Segment
 from textual.color import Color
 from textual.filter import LineFilter
 
-# One cell for one cell, so that a line keeps its width.
+# One cell for one cell, so that a line keeps its width: each character above stands for the one below it.
 _ASCII = str.maketrans(
-    {
-        "○": "o", "●": "*", "◉": "*", "✓": "+", "✗": "x", "▪": "#", "▫": "o", "·": ".", "…": "~", "–": "-",
-        "—": "-", "−": "-", "×": "x", "±": "~", "≈": "~", "≤": "<", "≥": ">", "→": ">", "←": "<", "↑": "^",
-        "↓": "v", "↕": "|", "›": ">", "‹": "<", "▸": ">", "▾": "v", "°": "'", "─": "-", "━": "=", "│": "|",
-        "┃": "|", "┌": "+", "┐": "+", "└": "+", "┘": "+", "├": "+", "┤": "+", "┬": "+", "┴": "+", "┼": "+",
-        "╭": "+", "╮": "+", "╰": "+", "╯": "+", "▲": "^", "▼": "v", "▂": "_", "▃": "-", "▅": "=", "▆": "+", "▇": "*", "█": "#", "▓": "#", "▒": "=", "░": "-", "▔": "-", "▁": "_",
-        "▎": "|", "▊": "|", "▌": "|", "▐": "|", "▀": "^", "▄": "=", "☐": "o", "☑": "*", "’": "'", "‘": "'",
-        "“": '"', "”": '"', "²": "2", "³": "3", "α": "a", "Δ": "d", "µ": "u",
-    }
-)  # fmt: skip
+    "○●◉✓✗▲▼▪▫·…–—−×±≈≤≥→←↑↓↕›‹▸▾°─━│┃┌┐└┘├┤┬┴┼╭╮╰╯▁▂▃▄▅▆▇█▓▒░▔▎▊▌▐▀☐☑’‘“”²³αΔµ",
+    "o**+x^v#o.~---x~~<>><^v|><>v'-=||+++++++++++++__-===*##=--||||^o*''\"\"23aDu",
+)
 
 
 @lru_cache(4096)
 def printable(text: str) -> str:
-    """The text without anything a terminal could take for a command; separators become spaces of equal width."""
+    """The text without what a terminal could take for a command; odd spaces become plain ones."""
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else " " * cell_len(char) for char in text)

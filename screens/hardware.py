@@ -68,7 +68,8 @@ class HardwarePage(Page):
             Ask(
                 "What does this machine cost per hour?",
                 value=f"{self.draft.price:g}" if self.draft.price else "",
-                help="In dollars, from the page where you rent it. It turns time into money in the plan.\n0 means: do not show money.",
+                help="In dollars, from the page where you rent it; it turns time into money in the plan.\n"
+                "0 means: show no money.",
                 check=_price,
             ),
             self._priced,
@@ -138,7 +139,7 @@ def _meaning(hardware: Hardware) -> str:
 
 def _gpu_lines(hardware: Hardware) -> list[Content]:
     usable = {gpu.uuid for gpu in hardware.usable_gpus}
-    rows = []
+    rows: list[list[Content | str]] = []
     for gpu in hardware.gpus:
         used = gpu.total_bytes - gpu.free_bytes if gpu.total_bytes and gpu.free_bytes is not None else None
         share = used / gpu.total_bytes if used is not None and gpu.total_bytes else None

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from textual.binding import Binding
+from textual.binding import Binding, BindingType
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,12 +211,12 @@ TITLES = {
 _TYPING = ("pick-model", "pick-data")
 
 
-def bindings(place: str) -> list[Binding]:
+def bindings(place: str) -> list[BindingType]:
     """The bindings of a place, for a Screen's BINDINGS."""
     return [_binding(key) for key in PLACES[place]]
 
 
-def global_bindings() -> list[Binding]:
+def global_bindings() -> list[BindingType]:
     """The bindings that hold everywhere, for the App's BINDINGS."""
     return [_binding(key, priority=key.id == "quit") for key in EVERYWHERE]
 

@@ -137,17 +137,16 @@ class PickModelPage(Page):
     async def _trusts(self, facts: ModelFacts) -> bool:
         from .dialogs import Confirm
 
-        return bool(
-            await self.shell.push_screen_wait(
-                Confirm(
-                    "This model brings its own Python code",
-                    f"{facts.id} only works with code that comes with it. That code would run on this machine\n"
-                    "with your rights. Read it first; go on only when you trust its authors.",
-                    yes="I trust its authors: run their code",
-                    no="Choose another model",
-                )
+        trusted = await self.shell.push_screen_wait(
+            Confirm(
+                "This model brings its own Python code",
+                f"{facts.id} only works with code that comes with it. It would run on this machine with "
+                "your rights. Read it first; go on only when you trust its authors.",
+                yes="I trust its authors: run their code",
+                no="Choose another model",
             )
         )
+        return bool(trusted)
 
 
 class ModelPage(Page):

@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from textual.app import App, SystemCommand
 from textual.content import Content
@@ -56,8 +56,8 @@ class TuiFt(App[None], inherit_bindings=False):
     TITLE = "tui-ft"
     CSS_PATH = "shell.tcss"
     BINDINGS = keys.global_bindings()
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (110, "-wide")]
-    VERTICAL_BREAKPOINTS: ClassVar = [(0, "-low"), (36, "-tall")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (110, "-wide")]  # noqa: RUF012  # as Textual declares it
+    VERTICAL_BREAKPOINTS = [(0, "-low"), (36, "-tall")]  # noqa: RUF012
     ENABLE_COMMAND_PALETTE = True
     COMMAND_PALETTE_BINDING = "ctrl+p"
     NOTIFICATION_TIMEOUT = 4
@@ -109,7 +109,8 @@ class TuiFt(App[None], inherit_bindings=False):
         if self._broken is not None:
             return f"tui-ft: {self._broken}"
         if self.draft.run and self.draft.place == "train":
-            return f"The run goes on without you. `tui-ft` shows it again; `tui-ft watch {self.draft.run}` follows it."
+            run = self.draft.run
+            return f"The run goes on. `tui-ft` shows it again; `tui-ft watch {run}` follows it."
         if self.draft.place not in ("welcome", "runs"):
             return "Your place is kept. `tui-ft` goes on from here."
         return ""
@@ -283,7 +284,7 @@ class TuiFt(App[None], inherit_bindings=False):
             return
         self.exit()
 
-    def action_back(self) -> None:
+    async def action_back(self) -> None:
         """One level back."""
         self.back()
 

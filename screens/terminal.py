@@ -1,4 +1,4 @@
-"""What this terminal can do, found out from the environment. No Textual here: it is asked before the import."""
+"""What this terminal can do, told from the environment. No Textual here: it is asked before the import."""
 
 from __future__ import annotations
 

@@ -18,7 +18,10 @@ from .widgets.chart import LossChart
 from .widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from tui_ft.runs.view import Alert, RunView
+    from tui_ft.runs.readings import Alert
+    from tui_ft.runs.view import RunView
+
+    from .widgets.raster import Mode
 
 _OVER = ("finished", "stopped")
 _RESUMABLE = ("paused", "stopped", "failed", "lost")
@@ -40,7 +43,7 @@ class TrainPage(RunPage):
 
     def body(self) -> ComposeResult:
         """Chart and gauges, what needs the user, progress, news."""
-        mode = "ascii" if self.shell.terminal.ascii else "braille"
+        mode: Mode = "ascii" if self.shell.terminal.ascii else "braille"
         yield Lines(id="legend")
         with Horizontal(id="curves"):
             yield LossChart(mode=mode, empty="  the curve starts with the first step", id="loss")

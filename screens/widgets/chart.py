@@ -27,7 +27,12 @@ class LossChart(Lines):
     DEFAULT_CSS = "LossChart { height: 1fr; min-height: 5; width: 1fr; }"
 
     def __init__(
-        self, *, mode: Mode = "braille", empty: str = "", title: str = "", id: str | None = None
+        self,
+        *,
+        mode: Mode = "braille",
+        empty: str = "",
+        title: str = "",
+        id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._title = title

@@ -39,10 +39,13 @@ class Choice(OptionList, inherit_bindings=False):
     ]
     DEFAULT_CSS = """
     Choice, Choice:focus {
-        height: auto; max-height: 100%; border: none; padding: 0; background: $background; background-tint: 0%;
-        scrollbar-size-vertical: 1;
+        height: auto; max-height: 100%; border: none; padding: 0;
+        background: $background; background-tint: 0%; scrollbar-size-vertical: 1;
+        text-wrap: nowrap; text-overflow: ellipsis;
         & > .option-list--option { padding: 0 1; }
-        & > .option-list--option-highlighted { color: $foreground; background: $cursor; text-style: $cursor-style; }
+        & > .option-list--option-highlighted {
+            color: $foreground; background: $cursor; text-style: $cursor-style;
+        }
         & > .option-list--option-hover { background: $surface; }
     }
     """

@@ -18,7 +18,9 @@ class Finder(Vertical):
 
     DEFAULT_CSS = """
     Finder { height: 1fr; }
-    Finder > Input, Finder > Input:focus { border: none; height: 1; padding: 0 1; background: $surface; background-tint: 0%; }
+    Finder > Input, Finder > Input:focus {
+        border: none; height: 1; padding: 0 1; background: $surface; background-tint: 0%;
+    }
     Finder > Choice { margin: 1 0 0 0; height: 1fr; }
     """
 

@@ -22,7 +22,11 @@ class Prose(Static):
     DEFAULT_CSS = "Prose { height: auto; }"
 
     def __init__(
-        self, text: Content | str = "", *, id: str | None = None, classes: str | None = None
+        self,
+        text: Content | str = "",
+        *,
+        id: str | None = None,  # noqa: A002
+        classes: str | None = None,
     ) -> None:
         super().__init__(_content(text), id=id, classes=classes)
         self._shown = _content(text)

@@ -16,7 +16,9 @@ class Notice(Lines):
     """Hidden until there is something to say."""
 
     DEFAULT_CSS = """
-    Notice { display: none; height: auto; max-height: 60%; padding: 0 1; margin: 0 1; border-left: outer $bad; }
+    Notice {
+        display: none; height: auto; max-height: 60%; padding: 0 1; margin: 0 1; border-left: outer $bad;
+    }
     Notice.-warn { border-left: outer $warn; }
     """
 

@@ -144,7 +144,7 @@ def ticks(low: float, high: float, most: int) -> list[float]:
         return []
     step = _nice((high - low) / most)
     first = math.ceil(low / step) * step
-    values = []
+    values: list[float] = []
     while first <= high + step * 1e-9 and len(values) < 50:
         values.append(round(first, 12))
         first += step
