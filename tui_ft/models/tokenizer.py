@@ -1,8 +1,11 @@
 """A model's tokenizer and chat template without torch or transformers.
 
 Everything outside the training worker counts and shows tokens through this: `tokenizer.json` by the
-tokenizers library, the template by `chat_template`. Texts and ids are those of transformers'
-AutoTokenizer, which a test checks.
+tokenizers library, the template by `chat_template`. A test compares texts and ids with transformers.
+
+Training must load `transformers.PreTrainedTokenizerFast.from_pretrained(folder)` to get the same ids:
+AutoTokenizer 5.x builds classes such as GPT2Tokenizer anew from vocabulary and merges and drops how the
+file says to split a text, e.g. SmolLM2's single digits.
 """
 
 from __future__ import annotations
