@@ -66,8 +66,10 @@ class Select(Dialog[str]):
         text: Content | str = "",
         current: str = "",
         marks: bool = True,
+        wide: bool = False,
     ) -> None:
         super().__init__(title)
+        self.set_class(wide, "-reading")
         self._items, self._text, self._current, self._marks = items, text, current, marks
 
     def content(self) -> ComposeResult:
