@@ -129,8 +129,8 @@ def _ansi(name: str, *, dark: bool, accent: str, warn: str, bad: str) -> Theme:
 
 THEMES = (
     _rgb(
-        DARK, dark=True, paper="#15181d", raised="#1e232a", ink="#d8dce3", muted="#98a1ae", rule="#3a424e",
-        accent="#5ec4b6", cursor="#24403f", warn="#e2b26b", bad="#f2858b", mark="#2a3b4f",
+        DARK, dark=True, paper="#15181d", raised="#1e232a", ink="#d8dce3", muted="#9aa3b0", rule="#3a424e",
+        accent="#5ec4b6", cursor="#203938", warn="#e2b26b", bad="#f2858b", mark="#2a3b4f",
     ),
     _rgb(
         LIGHT, dark=False, paper="#fbfaf7", raised="#f0eeea", ink="#22272e", muted="#5a6370", rule="#b9bfc7",
