@@ -91,5 +91,8 @@ def to_json(report: DatasetReport) -> dict[str, Any]:
             "p99": lengths.percentile(0.99),
             "longest": max(lengths.lengths, default=0),
         },
-        "findings": [asdict(finding) for finding in report.findings],
+        "findings": [
+            {**asdict(finding), "examples": [asdict(example) for example in finding.examples]}
+            for finding in report.findings
+        ],
     }

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from tui_ft.data.kinds import Kind, kind_by_name, split_of
 from tui_ft.errors import EnvironmentProblem, InputError, TuiFtError
+from tui_ft.models.hub_errors import endpoint
 from tui_ft.settings import hub_cache
 from tui_ft.text import nearest
 
@@ -99,20 +100,28 @@ def _check_complete(files: Sequence[str], given: str) -> None:
 
 def _download(wanted: HubData, given: str) -> Path:
     """The folder of the dataset, complete as far as the hub can be reached."""
-    from huggingface_hub import HfApi, errors, snapshot_download
+    from huggingface_hub import HfApi, errors
+    from huggingface_hub.utils.tqdm import disable_progress_bars
 
+    disable_progress_bars()
+    hub = HfApi(endpoint=endpoint())
     try:
         # Asking for the dataset fails at once without a network; listing its files would retry for long.
-        info = HfApi().dataset_info(wanted.repo, revision=wanted.revision, timeout=_PATIENCE_S)
+        info = hub.dataset_info(wanted.repo, revision=wanted.revision, timeout=_PATIENCE_S)
         files = choose([file.rfilename for file in info.siblings or []], wanted.inside, given)
-        return Path(
-            snapshot_download(wanted.repo, repo_type="dataset", revision=info.sha, allow_patterns=files)
+        fetched = hub.snapshot_download(
+            wanted.repo,
+            repo_type="dataset",
+            revision=wanted.revision,
+            allow_patterns=files,
+            cache_dir=hub_cache(),
         )
+        return Path(fetched)
     except errors.GatedRepoError:
         raise EnvironmentProblem(
             "the dataset is gated",
             where=given,
-            fix=f"Accept its terms at https://huggingface.co/datasets/{wanted.repo}, then `hf auth login`.",
+            fix=f"Accept its terms at {endpoint()}/datasets/{wanted.repo}, then `hf auth login`.",
         ) from None
     except errors.RepositoryNotFoundError:
         raise InputError(

@@ -34,8 +34,6 @@ _LIST = re.compile(r"\[\s*(\S)")
 _VALUE_END = re.compile(r"[,\]}\n]")
 _PLAIN = {
     "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
-    "Illegal trailing comma before end of object": "there is a comma before the closing brace",
-    "Illegal trailing comma before end of array": "there is a comma before the closing bracket",
     "Expecting ',' delimiter": "a comma or a closing bracket is missing",
     "Expecting ':' delimiter": "a colon is missing",
     "Expecting value": "a value is missing",
@@ -280,6 +278,9 @@ def _words(error: Exception, text: str, *, cut: bool) -> str:
         return "this is Python, not JSON: names and strings need double quotes"
     if cut and text.count("{") > text.count("}"):
         return "the file ends in the middle of this row; it may have been cut off"
+    before, after = error.doc[max(0, error.pos - 100) : error.pos + 1], error.doc[error.pos : error.pos + 100]
+    if after.lstrip(", \t\r\n")[:1] in ("}", "]") and before.rstrip("}] \t\r\n").endswith(","):
+        return f"not valid JSON: there is a comma before the closing bracket, at character {error.colno:,}"
     message = next((plain for raw, plain in _PLAIN.items() if error.msg.startswith(raw)), error.msg)
     return f"not valid JSON: {message}, at character {error.colno:,}"
 

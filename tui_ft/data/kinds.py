@@ -115,7 +115,7 @@ def _json_kind(head: bytes, named: Kind | None) -> Kind | None:
     if first.startswith((b'{"', b"{'", b"{ ")):
         # Either one broken or very long row of many, or a document laid out over several lines.
         laid_out = bool(second) and not second.startswith(b"{")
-        return "json" if laid_out or (named == "json" and not second) else "jsonl"
+        return "json" if laid_out or named == "json" else "jsonl"
     return named if named in ("json", "jsonl") and first.startswith((b"[", b"{")) else None
 
 

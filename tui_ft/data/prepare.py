@@ -91,8 +91,9 @@ def prepare(
                     writer.drop(judged)
                 if progress and survey.rows % _BATCH == 0:
                     progress(Progress(survey.rows, meter.done_bytes, meter.total_bytes))
-        report = survey.report()
-        _refuse_blocked(report)
+            report = survey.report()
+            _refuse_blocked(report)
+        writer.commit()
         prepared = Prepared(
             folder, seq_len, loss_on, writer.rows, writer.tokens, writer.learned, writer.dropped,
             _sources(inputs), to_json(report),
@@ -157,6 +158,11 @@ def _sources(inputs: Sequence[Input]) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _part(path: Path) -> Path:
+    """Where a file is written before it is whole."""
+    return path.with_name(f".{path.name}.part")
+
+
 class _Writer:
     """One Parquet file per side, the list of dropped rows, and their counts."""
 
@@ -181,8 +187,9 @@ class _Writer:
             }
         )
         self._pending: dict[Side, list[dict[str, Any]]] = {side: [] for side in SIDES}
+        self._targets = {_part(folder / f"{side}.parquet"): folder / f"{side}.parquet" for side in SIDES}
         self._files = {
-            side: parquet.ParquetWriter(folder / f"{side}.parquet", self._schema) for side in SIDES
+            side: parquet.ParquetWriter(_part(folder / f"{side}.parquet"), self._schema) for side in SIDES
         }
         self._dropped = (folder / "dropped.jsonl").open("w", encoding="utf-8")
 
@@ -198,6 +205,13 @@ class _Writer:
         for file in self._files.values():
             file.close()
         self._dropped.close()
+        for part in self._targets if error else ():
+            part.unlink(missing_ok=True)
+
+    def commit(self) -> None:
+        """Give the finished files their names, after the `with` block."""
+        for part, target in self._targets.items():
+            part.replace(target)
 
     def write(self, side: Side, row: Row, encoded: Encoded) -> None:
         """Add a row, cut after the length limit."""

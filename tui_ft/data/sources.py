@@ -83,8 +83,8 @@ def open_text(source: Source) -> tuple[TextIO, BinaryIO]:
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
-    stream, _ = open_binary(source)
-    with stream:
+    stream, raw = open_binary(source)
+    with raw, stream:
         while chunk := stream.read(1 << 20):
             yield chunk
 
@@ -165,8 +165,8 @@ def _source(path: Path, shown: str) -> Source:
     try:
         if path.stat().st_size == 0:
             raise InputError("the file is empty", where=shown, fix="Put at least 50 rows into it.")
-        stream, _ = open_binary(Source(path, shown, "text", compression))
-        with stream:
+        stream, raw = open_binary(Source(path, shown, "text", compression))
+        with raw, stream:
             head = stream.read(_HEAD)
     except OSError as error:
         if compression and error.strerror is None:
