@@ -39,7 +39,7 @@ def test_an_id_may_name_a_revision_and_a_file() -> None:
         (["x.json", "d/train-0-of-1.parquet", "d/test-0-of-1.parquet"], "", ["d/train-0-of-1.parquet"]),
         (["en/train.jsonl", "fr/train.jsonl"], "fr", ["fr/train.jsonl"]),
     ],
-)  # fmt: skip
+)
 def test_training_files_are_chosen(names: list[str], inside: str, chosen: list[str]) -> None:
     assert choose(names, inside, ID) == chosen
 

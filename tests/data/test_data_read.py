@@ -62,7 +62,7 @@ A, B, C = {"a": "1"}, {"a": "2"}, {"a": "3"}
         ("x.csv.gz", gzip.compress(b"a\n1\n"), [(2, A)]),
         ("x.jsonl.zst", pa.compress(b'{"a":"1"}\n', codec="zstd", asbytes=True), [(1, A)]),
     ],
-)  # fmt: skip
+)
 def test_good_files_give_their_rows_with_lines(
     tmp_path: Path, name: str, content: bytes, expected: Found
 ) -> None:
@@ -102,7 +102,7 @@ def test_good_files_give_their_rows_with_lines(
         ("x.csv", b'a,b\n1,2\n"x"y,2\n', 3, "a quote inside a quoted text"),
         ("x.csv", b'a,b\n1,2\n"x,2\n3,4\n', 3, "never ends"),
     ],
-)  # fmt: skip
+)
 def test_a_broken_row_is_told_with_its_line_and_the_others_are_read(
     tmp_path: Path, name: str, content: bytes, line: int, what: str
 ) -> None:

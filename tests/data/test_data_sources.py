@@ -94,7 +94,7 @@ def test_a_csv_called_json_is_told_to_be_renamed(tmp_path: Path) -> None:
         ("x", ROW * 2, "jsonl", False),
         ("x.jsonl.gz", ROW, "jsonl", False),
     ],
-)  # fmt: skip
+)
 def test_content_wins_over_the_name(name: str, head: bytes, kind: str, noted: bool) -> None:
     found, note = kind_of(name, head)
     assert (found, bool(note)) == (kind, noted)
