@@ -100,8 +100,9 @@ class PickModelPage(Page):
         if text.strip() and not any(offer.id.casefold() == text.strip().casefold() for offer in found):
             asked = join("  ", ink(text.strip(), STRONG), ink("   look it up by this name", MUTED))
             named = Item(text.strip(), asked, help="A folder on this machine, or a model of the hub.")
-            items = [named, *items] if "/" in text or not found else [*items, named]
-        self.query_one(Finder).offer(items, current=self.draft.model_id if not text else "")
+            is_path = text.strip().startswith(("/", ".", "~"))
+            items = [named, *items] if is_path else [*items, named]
+        self.query_one(Finder).offer(items, current=self.draft.model_id if not text else items[0].id)
 
     @on(Finder.Marked)
     def _marked(self, event: Finder.Marked) -> None:

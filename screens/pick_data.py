@@ -36,6 +36,7 @@ class PickDataPage(Page):
         super().__init__()
         self._found: dict[str, Found] = {}
         self._recent: list[str] = []
+        self._listed_for: str | None = None  # the text the list belongs to; a new one comes a moment later
 
     def body(self) -> ComposeResult:
         """Question, field, list, the first lines of the marked file."""
@@ -83,7 +84,9 @@ class PickDataPage(Page):
         lines = columns(
             [[ink(item.label, STRONG if not item.opens else ""), ink(item.detail, MUTED)] for item in found]
         )
-        self.query_one(Finder).offer([Item(item.path, line) for item, line in zip(found, lines, strict=True)])
+        items = [Item(item.path, line) for item, line in zip(found, lines, strict=True)]
+        self.query_one(Finder).offer(items, current=items[0].id if items else "")
+        self._listed_for = text
         if not found:
             self.query_one("#peek", Lines).show([])
 
@@ -112,7 +115,8 @@ class PickDataPage(Page):
 
     @on(Finder.Used)
     def _used(self, event: Finder.Used) -> None:
-        typed, item = event.text, event.item
+        typed = event.text
+        item = event.item if self._listed_for == self.query_one(Finder).text else None
         # A path that was typed in full is meant, whatever line is marked.
         exact = bool(typed) and (Path(typed).expanduser().is_file() or typed.startswith("hub:"))
         if item is not None and not exact:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
@@ -21,8 +22,8 @@ from .widgets.choice import Choice, Item
 from .widgets.lines import Lines
 
 if TYPE_CHECKING:
-    from tui_ft.models.facts import ModelFacts
     from tui_ft.planning.plan import Plan
+    from tui_ft.settings import Home
 
     from .draft import Draft
 
@@ -288,35 +289,18 @@ class PlanPage(Page):
 
     async def _start(self) -> None:
         draft, home = self.draft, self.shell.home
-        assert draft.plan is not None
-        assert draft.facts is not None
-        recipe = draft.to_recipe()
-        if not draft.facts.has_weights:
-            await self._fetch(draft.facts, allow_code=recipe.model.trust_remote_code)
-            draft = self.draft
-        run = await in_thread(lambda: start_run(draft, home))
+
+        def fetching(done: int, total: int) -> None:
+            share = f", {percent(done / total)}" if total else ""
+            self.progress(f"Fetching the model's weights: {size(done)} of {size(total)}{share}")
+
+        run = await in_thread(lambda: start_run(draft, home, fetching))
         self.shell.draft = replace(self.draft, run=run, finished=0)
         self.shell.finish_step(4, "train")
 
-    async def _fetch(self, facts: ModelFacts, *, allow_code: bool) -> None:
-        def progress(done: int, total: int) -> None:
-            share = percent(done / total) if total else ""
-            self.progress(f"Fetching the weights of {facts.id}: {size(done)} of {size(total)} {share}")
 
-        def fetch() -> ModelFacts:
-            from tui_ft.models.download import download
-            from tui_ft.models.resolve import resolve
-
-            download(facts, progress, allow_code=allow_code, cancelled=lambda: not self.is_attached)
-            return resolve(facts.id, facts.revision or "", home=self.shell.home)
-
-        found = await in_thread(fetch)
-        self.shell.change(facts=found)
-        await self._make()
-
-
-def start_run(draft: Draft, home: Any) -> str:
-    """Make the run's folder and start its process, in a thread; returns the run id. Raises TuiFtError."""
+def start_run(draft: Draft, home: Home, fetching: Callable[[int, int], None]) -> str:
+    """Fetch the weights if need be and start the run, in a thread; returns its id. Raises TuiFtError."""
     from tui_ft import pipeline
     from tui_ft.models.tokenizer import ChatTokenizer
 
@@ -332,7 +316,7 @@ def start_run(draft: Draft, home: Any) -> str:
         report=draft.report,
         plan=draft.plan,
     )
-    return pipeline.start(prepared, home).id
+    return pipeline.start(prepared, home, progress=fetching).id
 
 
 def _summary(plan: Plan, width: int) -> list[Content]:

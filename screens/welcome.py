@@ -28,8 +28,8 @@ class WelcomePage(Page):
                 [
                     "",
                     ink("Teach a language model how to answer – or find out that you need not.", STRONG),
-                    "Eight steps, from the question to a tested model. Every step says what it found,",
-                    "what it recommends and why; nothing runs and nothing is downloaded unasked.",
+                    "Eight steps, from the question to a tested model. Each says what it found and",
+                    "what it recommends, with the reason. Nothing starts and nothing is fetched unasked.",
                     "",
                 ]
             )
