@@ -161,13 +161,13 @@ def _entries() -> Iterable[Entry]:
     yield Entry(
         "bad-answers", "info", "{rows} are|is marked as a bad answer.",
         "Plain training learns from good answers only and leaves these out.",
-        'Nothing, or set objective = "kto" in [method] to learn from both.',
+        "Nothing, if good answers alone are what you want.",
         '{"prompt": "Hi", "completion": "Go away", "label": false}',
     )
     yield Entry(
         "pairs", "info", "{rows} hold|holds a chosen and a rejected answer.",
         "Plain training learns from the chosen answer only.",
-        'Nothing, or set objective = "dpo" in [method] to learn from both.',
+        "Nothing, if the chosen answers alone are what you want.",
         '{"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}',
     )
     yield Entry(

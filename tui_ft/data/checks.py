@@ -110,7 +110,7 @@ def written_as_json(raw: RawRow, mapping: ColumnMapping) -> str | None:
 def says_nothing(answer: str) -> bool:
     """True for answers that stand for a missing one, or break off after a word like "the"."""
     words = answer.casefold().strip(" \t\r\n.!?<>[](){}\"'*-").split()
-    if not words:
+    if not any(char.isalnum() for char in answer):
         return True
     return " ".join(words) in _SAYS_NOTHING or (len(words) <= 3 and words[-1] in _CUT_AFTER)
 

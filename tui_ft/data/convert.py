@@ -66,8 +66,12 @@ class _Fields:
         self._columns = columns
 
     def get(self, part: str) -> Any:
-        """The value of a part, None when its column is missing or null."""
-        return self._values.get(self._columns.get(part, part)) if part in self._columns else None
+        """The value of a part, None when its column is missing or null.
+
+        An optional part that is not mapped is looked for by its own name: rare columns, such as a system
+        prompt in a few rows, need not be among the rows that were looked at to tell the shape.
+        """
+        return self._values.get(self._columns.get(part, part))
 
     def needed(self, part: str) -> Any:
         """As `get`. Raises Unfit when there is nothing."""

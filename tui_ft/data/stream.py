@@ -13,7 +13,7 @@ from tui_ft.data.convert import to_row
 from tui_ft.data.masks import Encoded, LossOn, encode_rows
 from tui_ft.data.read import Meter, read_source
 from tui_ft.data.rows import ColumnMapping, RawRow, Row, Unreadable, Unusable
-from tui_ft.data.shapes import choose, columns_of
+from tui_ft.data.shapes import PARTS, choose, columns_of
 from tui_ft.data.sources import Source, locate
 from tui_ft.errors import InputError, Problem
 from tui_ft.recipe import Data
@@ -38,7 +38,8 @@ class Input:
     part: Part
     sources: tuple[Source, ...]
     mapping: ColumnMapping
-    columns: tuple[str, ...]
+    columns: tuple[str, ...]  # all that were seen
+    unused: tuple[str, ...] = ()  # those of rows that fit the mapping, which it leaves aside
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +82,20 @@ def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
             sources = locate(paths, base)
             rows = sample(sources)
             shape, columns = (data.format, data.columns) if part != "mix" else ("auto", {})
-            inputs.append(Input(part, sources, choose(rows, shape, columns), columns_of(rows)))
+            inputs.append(_input(part, sources, rows, choose(rows, shape, columns)))
         except InputError as error:
             problems.extend(error.problems)
     if problems:
         raise InputError(problems)
     return tuple(inputs)
+
+
+def _input(part: Part, sources: tuple[Source, ...], rows: Sequence[RawRow], mapping: ColumnMapping) -> Input:
+    needed = {mapping.columns[name] for name in PARTS[mapping.shape].required}
+    used = set(mapping.columns.values())
+    fitting = columns_of(row for row in rows if needed <= row.values.keys())
+    unused = tuple(column for column in fitting if column not in used and mapping.shape != "unknown")
+    return Input(part, sources, mapping, columns_of(rows), unused)
 
 
 def sample(sources: Sequence[Source]) -> list[RawRow]:

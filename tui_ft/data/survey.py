@@ -209,11 +209,10 @@ def _state_input(given: Input, rows: int, tally: Tally) -> None:
         roles = ", ".join(f"{excerpt(column, 30)} as {part}" for part, column in mapping.columns.items())
         what = f"The columns are taken by their names: {roles}. This is a guess."
         tally.state("guessed-columns", rows, what=what)
-    unused = [column for column in given.columns if column not in mapping.columns.values()]
-    if unused and mapping.shape != "unknown":
-        named = ", ".join(excerpt(column, 30) for column in unused[:12])
-        what = f"{count(len(unused), 'column')} not used: {named}."
-        tally.state("unused-columns", len(unused), what=what)
+    if given.unused:
+        named = ", ".join(excerpt(column, 30) for column in given.unused[:12])
+        what = f"{count(len(given.unused), 'column')} not used: {named}."
+        tally.state("unused-columns", len(given.unused), what=what)
 
 
 def _state_sizes(ledger: Ledger, sizes: SplitSizes, tally: Tally) -> None:
