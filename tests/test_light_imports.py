@@ -10,7 +10,10 @@ HEAVY = ("torch", "transformers", "datasets", "trl", "peft", "accelerate", "bits
 
 def loaded_by(*modules: str) -> set[str]:
     """Top-level packages in memory after importing these modules in a fresh process."""
-    script = f"import sys\nfor m in {modules!r}: __import__(m)\nprint(' '.join({{m.split('.')[0] for m in sys.modules}}))"
+    script = (
+        f"import sys\nfor m in {modules!r}: __import__(m)\n"
+        "print(*{m.split(chr(46))[0] for m in sys.modules})"
+    )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stdout.split())
 
