@@ -270,19 +270,19 @@ def from_recipe_file(path: Path) -> Draft:
 
 
 def from_document(document: Mapping[str, Any], paths: tuple[str, ...], path: Path | None = None) -> Draft:
-    """A draft from a recipe's plain values, with its data paths made absolute."""
+    """A draft from a recipe's plain values, with its data paths made absolute; it opens at the plan."""
     decision = document.get("decision", {})
     sections = {k: dict(v) for k, v in document.items() if isinstance(v, Mapping) and k != "decision"}
     sections["data"]["path"] = paths[0] if len(paths) == 1 else list(paths)
     return Draft(
-        place="hardware",
+        place="plan",
         name=str(document.get("name", "")),
         recipe_path=str(path or ""),
         recipe=sections,
         answers={
             k: tuple(v) if isinstance(v, list) else str(v) for k, v in decision.get("answers", {}).items()
         },
-        reached=1,
+        reached=4,
     )
 
 

@@ -8,11 +8,13 @@ from textual import on
 from textual.app import ComposeResult
 
 from . import keys
-from .draft import Draft
-from .ink import MUTED, STRONG, ink, join, stack
-from .page import Page
+from .draft import Draft, from_document
+from .ink import MUTED, STRONG, columns, ink, join, stack
+from .page import Page, in_thread
 from .widgets.choice import Choice, Item
 from .widgets.lines import Prose
+
+_OWN_FILE = "<file>"
 
 
 class WelcomePage(Page):
@@ -101,7 +103,47 @@ class WelcomePage(Page):
         self.shell.open("runs")
 
     def choose_recipe(self) -> None:
-        """Starter recipes and a path of one's own."""
+        """Starter recipes, or a file of one's own."""
+        self.run_worker(self._choose_recipe(), group="dialog", exit_on_error=False)
+
+    async def _choose_recipe(self) -> None:
+        from .dialogs import Ask, Select
+
+        starters = await in_thread(starter_recipes)
+        lines = columns([[ink(name, STRONG), ink(about, MUTED)] for name, about in starters])
+        items = [Item(name, line) for (name, _), line in zip(starters, lines, strict=True)]
+        items.append(Item(_OWN_FILE, join(ink("a file of yours", STRONG), ink("   type its path", MUTED))))
+        chosen = await self.shell.push_screen_wait(
+            Select("From which recipe?", items, marks=False, wide=True)
+        )
+        if chosen == _OWN_FILE:
+            chosen = await self.shell.push_screen_wait(
+                Ask(
+                    "Path of the recipe", help="A TOML file, such as one that w on the plan page has written."
+                )
+            )
+        if chosen:
+            self.start(self._open(chosen), f"Reading {chosen}")
 
     async def _demo(self) -> None:
         """Fill the wizard with the demo's recipe."""
+        await self._open("demo")
+
+    async def _open(self, name: str) -> None:
+        self.shell.begin(await in_thread(lambda: draft_from(name)))
+
+
+def starter_recipes() -> list[tuple[str, str]]:
+    """Name and purpose of the recipes that ship with tui-ft, in a thread."""
+    from tui_ft.starter_recipes import available
+
+    return [(starter.name, starter.title) for starter in available()]
+
+
+def draft_from(name: str) -> Draft:
+    """A draft from a recipe file or a starter recipe, in a thread. Raises InputError."""
+    from tui_ft.pipeline import open_recipe
+    from tui_ft.recipe import data_paths
+
+    opened = open_recipe(name)
+    return from_document(opened.recipe.document(), data_paths(opened.recipe, opened.base))
