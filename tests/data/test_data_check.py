@@ -198,6 +198,19 @@ def test_a_guess_and_what_is_left_over_are_told(write_rows: WriteRows) -> None:
     assert not report.blocked
 
 
+def test_a_guess_about_general_data_names_its_file(write_rows: WriteRows) -> None:
+    write_rows([{"query": "Hi", "reply": f"Hello {i}"} for i in range(9)], "general.jsonl")
+    report = run(write_rows(pairs(250)), mix=["general.jsonl"])
+    assert found(report, "guessed-columns").what.startswith("In general.jsonl: The columns are taken")
+
+
+def test_an_empty_list_has_too_few_rows(tmp_path: Path) -> None:
+    (tmp_path / "rows.json").write_text("[]")
+    report = run(tmp_path / "rows.json")
+    assert ids(report) == {"too-few-rows"}
+    assert found(report, "too-few-rows").what == "There are 0 rows to learn from."
+
+
 def test_leakage_across_given_files(write_rows: WriteRows) -> None:
     rows = pairs(260)
     write_rows([rows[3], rows[255]], "test.jsonl")

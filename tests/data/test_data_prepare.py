@@ -140,6 +140,20 @@ def test_plain_text_and_all_tokens(tmp_path: Path, base_model: ChatTokenizer) ->
     assert row["labels"] == [-100, *row["input_ids"][1:]]
 
 
+def test_loss_on_all_tokens(write_rows: WriteRows, chatml: ChatTokenizer, tmp_path: Path) -> None:
+    path = write_rows(pairs(60))
+    prepared = prepare(
+        Data(path=path.name),
+        base=tmp_path,
+        folder=tmp_path / "run",
+        tokenizer=chatml,
+        seq_len=64,
+        loss_on="all",
+    )
+    assert prepared.learned == prepared.tokens
+    assert prepared.loss_on == "all"
+
+
 def test_nothing_to_train_on_is_told(write_rows: WriteRows, chatml: ChatTokenizer) -> None:
     path = write_rows([{"prompt": "Hi", "completion": ""}] * 60)
     with pytest.raises(InputError, match="no row is left to train on"):

@@ -29,7 +29,8 @@ _END = itemgetter(1)
 class Encoded:
     """A row as the model reads it.
 
-    `spans` are the characters of `text` that are learned; `trained` says so for each token of `ids`.
+    `spans` are the characters of `text` that are learned, `runs` the tokens as (first, one past the
+    last); `trained` says so for each token of `ids`.
     `concerns` are ids of findings this row counts towards, `note` is for the reader of a preview.
     """
 
@@ -38,25 +39,24 @@ class Encoded:
     ids: tuple[int, ...]
     trained: tuple[bool, ...]
     spans: tuple[Span, ...] = ()
+    runs: tuple[Span, ...] = ()
     concerns: tuple[str, ...] = ()
     note: str = ""
 
     @property
     def learned(self) -> int:
         """Number of tokens that are learned from."""
-        return sum(self.trained)
+        return sum(end - begin for begin, end in self.runs)
 
     @property
     def needed(self) -> int:
         """Tokens up to and with the last one that is learned; a shorter limit cuts the answer."""
-        runs = trained_runs(self.trained)
-        return runs[-1][1] if runs else 0
+        return self.runs[-1][1] if self.runs else 0
 
     @property
     def prompt_length(self) -> int:
         """Tokens before the first one that is learned; with this limit nothing is learned."""
-        runs = trained_runs(self.trained)
-        return runs[0][0] if runs else len(self.ids)
+        return self.runs[0][0] if self.runs else len(self.ids)
 
 
 def encode(row: Row, tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers") -> Encoded:
@@ -67,9 +67,12 @@ def encode(row: Row, tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers") -
 
 def _encoded(row: Row, layout: Layout, tokens: Tokens, tokenizer: ChatTokenizer, loss_on: LossOn) -> Encoded:
     spans = ((0, len(layout.text)),) if loss_on == "all" else layout.spans
-    ids, trained, joined = _masked(layout.text, spans, tokens, tokenizer)
+    ids, runs, joined = _masked(layout.text, spans, tokens, tokenizer)
+    trained = [False] * len(ids)
+    for begin, end in runs:
+        trained[begin:end] = [True] * (end - begin)
     concerns = layout.concerns if joined else (*layout.concerns, "prompt-differs")
-    return Encoded(row.id, layout.text, tuple(ids), tuple(trained), spans, concerns, layout.note)
+    return Encoded(row.id, layout.text, tuple(ids), tuple(trained), spans, tuple(runs), concerns, layout.note)
 
 
 def encode_rows(
@@ -134,8 +137,8 @@ def trained_runs(trained: Sequence[bool]) -> list[Span]:
 
 def _masked(
     text: str, spans: Sequence[Span], tokens: Tokens, tokenizer: ChatTokenizer
-) -> tuple[list[int], list[bool], bool]:
-    """Ids, the trained ones, and False when a prompt's tokens are not those at inference."""
+) -> tuple[list[int], list[Span], bool]:
+    """Ids, the runs that are learned, and False when a prompt's tokens are not those at inference."""
     ids, offsets = tokens
     doubtful = [start for start, _ in spans if start and not _clean_cut(text, start)]
     broken = [start for start in doubtful if not _begins_with(ids, tokenizer.encode(text[:start])[0])]
@@ -145,15 +148,16 @@ def _masked(
         # A tokenizer that marks the beginning of each text would mark it in the middle of this one.
         if joined := tokenizer.decode(pieces[0]) == tokenizer.decode(ids):
             ids, offsets = pieces
-    trained = [False] * len(ids)
+    runs: list[Span] = []
     for start, end in spans:
         # By their ends: some tokenizers give a line break before the answer an empty span inside it.
         begin = bisect_right(offsets, start, key=_END)
         if begin < len(ids) and offsets[begin][0] < start:
             begin += 1
         stop = bisect_right(offsets, end, key=_END)
-        trained[begin:stop] = [True] * (stop - begin)
-    return ids, trained, joined
+        if begin < stop:
+            runs.append((begin, stop))
+    return ids, runs, joined
 
 
 def _clean_cut(text: str, at: int) -> bool:

@@ -17,7 +17,7 @@ from tui_ft.data.checks import is_json, normalised, says_nothing
 from tui_ft.data.masks import Encoded
 from tui_ft.data.rows import Row
 from tui_ft.data.tally import Tally
-from tui_ft.text import count, excerpt, percent
+from tui_ft.text import count, percent
 
 AnswerLook = Literal["json", "label", "short", "long", "none"]
 Place = tuple[str, int]
@@ -47,7 +47,7 @@ class Repeats:
         answer = _key(row.messages[-1])
         known, where = self._answers.setdefault(_key([row.messages[:-1], row.tools]), (answer, place))
         if known != answer:
-            tally.add("conflicting-answers", *place, f"{excerpt(row.answer, 40)} — see {where[0]}:{where[1]}")
+            tally.add("conflicting-answers", *place, f"{row.answer[:60]} … see {where[0]}:{where[1]}")
 
 
 class Leakage:
@@ -96,11 +96,11 @@ class Answers:
         if is_json(answer):
             self._json += 1
         else:
-            self._not_json.add("broken-json", row.file, row.line, excerpt(answer))
+            self._not_json.add("broken-json", row.file, row.line, answer)
         if words <= 4:
-            self._shortest.add("short-answers", row.file, row.line, excerpt(answer))
+            self._shortest.add("short-answers", row.file, row.line, answer)
             if says_nothing(answer):
-                self._empty_words.add("short-answers", row.file, row.line, excerpt(answer))
+                self._empty_words.add("short-answers", row.file, row.line, answer)
 
     @cached_property
     def median_characters(self) -> int:
@@ -141,11 +141,14 @@ class LengthLimit:
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
         self._needed = array("I")
+        self._noun = "answer"
 
     def see(self, row: Row, encoded: Encoded, tally: Tally) -> bool:
         """Note the length of a row. False when the limit leaves nothing of its answer."""
         needed = encoded.needed
         self._needed.append(needed)
+        if row.text is not None:
+            self._noun = "text"
         if self._limit is None or needed <= self._limit:
             return True
         kept = sum(encoded.trained[: self._limit])
@@ -162,8 +165,8 @@ class LengthLimit:
         if self._limit is None or not rows:
             return
         for finding, number, loss in (
-            ("answer-cut", part, "part of the answer is cut off"),
-            ("prompt-too-long", whole, "nothing of the answer is left, so they are left out"),
+            ("answer-cut", part, f"part of the {self._noun} is cut off"),
+            ("prompt-too-long", whole, f"nothing of the {self._noun} is left, so they are left out"),
         ):
             if number:
                 tally.state(

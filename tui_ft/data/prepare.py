@@ -76,7 +76,7 @@ def prepare(
     inputs = open_inputs(data, base)
     main = [given for given in inputs if given.part == "main"]
     split = split_of(data, [judged.row.id for judged in judge(main, data) if judged.row is not None])
-    survey = Survey(data, inputs, tokenizer, seq_len)
+    survey = Survey(data, inputs, tokenizer, seq_len, loss_on=loss_on)
     meter = Meter(source for given in inputs for source in given.sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)

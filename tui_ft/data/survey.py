@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from tui_ft.data.checks import ROW_CHECKS, special_tokens
-from tui_ft.data.masks import Encoded, prove
+from tui_ft.data.masks import Encoded, LossOn, prove
 from tui_ft.data.observers import Answers, Leakage, LengthLimit, Repeats
 from tui_ft.data.rows import DatasetReport, Lengths, Row, SplitSizes, Unreadable
 from tui_ft.data.split import SIDES, Side, Split, plan_split
@@ -31,7 +31,13 @@ class Survey:
     """Takes in every row once and becomes a report."""
 
     def __init__(
-        self, data: Data, inputs: Sequence[Input], tokenizer: ChatTokenizer | None, seq_len: int | None
+        self,
+        data: Data,
+        inputs: Sequence[Input],
+        tokenizer: ChatTokenizer | None,
+        seq_len: int | None,
+        *,
+        loss_on: LossOn = "answers",
     ) -> None:
         self.rows = 0
         self._data = data
@@ -44,7 +50,8 @@ class Survey:
         self._limit = LengthLimit(seq_len)
         self._ledger = Ledger()
         self._control = _control_tokens(tokenizer)
-        self._proofs = 0
+        # With loss on all tokens there is no mask to prove.
+        self._proofs_left = _PROVEN if loss_on == "answers" else 0
 
     def see(self, judged: Judged) -> bool:
         """Take in one place of a file. False when the row is left out of training."""
@@ -53,7 +60,7 @@ class Survey:
         if fault is not None:
             finding = "unparseable" if isinstance(fault, Unreadable) else fault.id
             words = f"{fault.what}: {fault.excerpt}" if fault.excerpt else fault.what
-            tally.add(finding, fault.file, fault.line, excerpt(words, 110))
+            tally.add(finding, fault.file, fault.line, words)
             if row is not None:
                 self._ledger.add(judged.part, row.id, usable=False)
             return False
@@ -88,8 +95,8 @@ class Survey:
             return True
         for concern in encoded.concerns:
             self._tally.add(concern, row.file, row.line, encoded.note)
-        if self._proofs < _PROVEN and (self.rows <= _PROVEN // 2 or self.rows % 97 == 0):
-            self._proofs += 1
+        if self._proofs_left and (self.rows <= _PROVEN // 2 or self.rows % 97 == 0):
+            self._proofs_left -= 1
             self._prove(encoded, row, self._tokenizer)
         usable = self._limit.see(row, encoded, self._tally)
         self._ledger.add(judged.part, row.id, len(encoded.ids), encoded.learned, usable=usable)
@@ -98,7 +105,7 @@ class Survey:
     def _prove(self, encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> None:
         wrong = prove(encoded, row, tokenizer)
         if wrong and "prompt-differs" not in encoded.concerns:
-            self._tally.add("mask-unproven", row.file, row.line, excerpt(wrong[0], 110))
+            self._tally.add("mask-unproven", row.file, row.line, wrong[0])
 
     def split(self) -> Split:
         """Which rows of the main files are held out. It depends on their content only, not on the model."""
@@ -111,7 +118,7 @@ class Survey:
         self._answers.state(tally)
         self._limit.state(tally)
         for given in self._inputs:
-            _state_input(given, self.rows, tally)
+            _state_input(given, tally)
         _state_sizes(self._ledger, sizes, tally)
         return DatasetReport(
             paths=tuple(source.name for source in main.sources),
@@ -195,24 +202,28 @@ def _control_tokens(tokenizer: ChatTokenizer | None) -> tuple[str, ...]:
     )
 
 
-def _state_input(given: Input, rows: int, tally: Tally) -> None:
+def _state_input(given: Input, tally: Tally) -> None:
     """What is notable about the files of one part and the way their columns are read."""
     mapping = given.mapping
+    of_part = "" if given.part == "main" else f"In {given.sources[0].name}: "
     for source in given.sources:
         if source.note:
             tally.add("other-kind", source.name, 1, source.note)
-    if mapping.shape == "unknown":
-        seen = ", ".join(excerpt(column, 30) for column in given.columns[:12])
-        what = f"No column is known to be a prompt, an answer or a text. The columns are: {seen or 'none'}."
-        tally.state("unknown-columns", rows, what=what)
-    elif not mapping.confident:
+    if mapping.shape == "unknown" and given.columns:
+        seen = _listed(given.columns)
+        what = f"No column is known to be a prompt, an answer or a text. The columns are: {seen}."
+        tally.state("unknown-columns", tally["unknown-columns"], what=of_part + what)
+    elif mapping.shape != "unknown" and not mapping.confident:
         roles = ", ".join(f"{excerpt(column, 30)} as {part}" for part, column in mapping.columns.items())
         what = f"The columns are taken by their names: {roles}. This is a guess."
-        tally.state("guessed-columns", rows, what=what)
+        tally.state("guessed-columns", tally["guessed-columns"] + len(mapping.columns), what=of_part + what)
     if given.unused:
-        named = ", ".join(excerpt(column, 30) for column in given.unused[:12])
-        what = f"{count(len(given.unused), 'column')} not used: {named}."
-        tally.state("unused-columns", len(given.unused), what=what)
+        what = f"{count(len(given.unused), 'column')} not used: {_listed(given.unused)}."
+        tally.state("unused-columns", tally["unused-columns"] + len(given.unused), what=of_part + what)
+
+
+def _listed(columns: Sequence[str]) -> str:
+    return ", ".join(excerpt(column, 30) for column in columns[:12])
 
 
 def _state_sizes(ledger: Ledger, sizes: SplitSizes, tally: Tally) -> None:

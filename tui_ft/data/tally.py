@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 from tui_ft.data.catalog import CATALOG, Severity
 from tui_ft.data.rows import Example, Finding
+from tui_ft.text import excerpt
 
 _EXAMPLES = 5
+_WIDTH = 110
 _ORDER = {"error": 0, "warning": 1, "info": 2}
 
 
@@ -22,12 +24,12 @@ class Tally:
     def __getitem__(self, finding: str) -> int:
         return self._counts.get(finding, 0)
 
-    def add(self, finding: str, file: str, line: int, excerpt: str = "") -> None:
-        """One more place."""
+    def add(self, finding: str, file: str, line: int, text: str = "") -> None:
+        """One more place. `text` is what was seen there; it is made harmless and cut if it is shown."""
         self._counts[finding] = self[finding] + 1
         examples = self._examples.setdefault(finding, [])
         if len(examples) < _EXAMPLES:
-            examples.append(Example(file, line, excerpt))
+            examples.append(Example(file, line, excerpt(text, _WIDTH)))
 
     def take(self, finding: str, other: Tally) -> None:
         """Count what another tally has counted for this finding."""
@@ -37,9 +39,11 @@ class Tally:
     def state(
         self, finding: str, number: int, *, what: str = "", severity: Severity | None = None, fix: str = ""
     ) -> None:
-        """A finding about the whole: sets its count and, where given, other words and severity."""
+        """A finding about the whole: sets its count and, where given, adds words and sets the severity."""
         self._counts[finding] = number
-        given = {"what": what, "severity": severity or "", "fix": fix}
+        known = self._changes.get(finding, {})
+        told = " ".join(filter(None, (known.get("what"), what)))
+        given = {"what": told, "severity": severity or "", "fix": fix}
         self._changes[finding] = {key: value for key, value in given.items() if value}
 
     def findings(self, ignored: Collection[str]) -> tuple[Finding, ...]:
