@@ -147,7 +147,7 @@ def test_loss_on_all_tokens(write_rows: WriteRows, chatml: ChatTokenizer, tmp_pa
         base=tmp_path,
         folder=tmp_path / "run",
         tokenizer=chatml,
-        seq_len=64,
+        seq_len=256,
         loss_on="all",
     )
     assert prepared.learned == prepared.tokens
