@@ -104,7 +104,7 @@ def _attention(dims: Dims, kind: Family, how: Computation) -> float:
 
 
 def _mlp(dims: Dims, how: Computation) -> float:
-    """Gate, activated gate and up; once per expert that a token visits, with the token's copy and the routing."""
+    """Gate, activated gate and up; once per expert that a token visits, with its copy and the routing."""
     gated = 3 * how.numbers.compute * dims.intermediate
     if not dims.experts:
         return gated
@@ -118,7 +118,9 @@ def _inputs_of_trained(dims: Dims, how: Computation) -> float:
 def _adapters(how: Computation) -> float:
     e, rank = how.numbers.compute, how.rank
     own_inputs = e * sum(module.inputs for module in how.adapted)
-    shared_inputs = e * sum({m.reads: m.inputs for m in how.adapted if m.reads != "attention output"}.values())
+    shared_inputs = e * sum(
+        {m.reads: m.inputs for m in how.adapted if m.reads != "attention output"}.values()
+    )
     copies = how.copies_inputs or how.dropout > 0
     kept = (own_inputs if copies else shared_inputs) + e * rank * len(how.adapted)
     if how.dropout > 0:  # a mask of one byte on CUDA; on the CPU of the width of the number
@@ -130,18 +132,22 @@ def _adapters(how: Computation) -> float:
 
 
 def backward_extra(dims: Dims, kind: Family, how: Computation, tokens: int) -> float:
-    """Bytes of gradients and copies alive at the peak inside one layer's backward, on top of what it saved."""
+    """Bytes of gradients and copies at the peak inside one layer's backward, besides what it saved."""
     e, hidden, middle = how.numbers.compute, dims.hidden, dims.intermediate
     more_norms = kind.norms > 2
     in_mlp = any(module.reads.startswith("mlp") for module in how.adapted)
-    if dims.experts:  # each visited expert has its own copy of the token, of the result and of their gradients
+    if (
+        dims.experts
+    ):  # each visited expert has its own copy of the token, of the result and of their gradients
         per_token = 2 * hidden + dims.experts_per_token * e * (2.5 * hidden + 2 * middle) + 4 * dims.experts
     elif how.method == "full":
         per_token = 3 * e * middle - e * hidden
     elif how.copies_inputs and in_mlp:
         per_token = (12 if more_norms else 10) * hidden + 3 * e * middle
     elif in_mlp:
-        per_token = (6 if more_norms or kind.fused or kind.scaled_residual else 2) * hidden * (e == 2) + 2 * e * middle
+        per_token = (6 if more_norms or kind.fused or kind.scaled_residual else 2) * hidden * (
+            e == 2
+        ) + 2 * e * middle
     else:
         per_token = 2 * hidden + 3 * e * middle
     plain = (per_token + 2 * e * dims.head_dim) * tokens
@@ -161,13 +167,13 @@ def _dequantised(dims: Dims, kind: Family, how: Computation, tokens: int) -> flo
 
 
 def loss_head(dims: Dims, how: Computation, tokens: int, scored_tokens: int) -> float:
-    """Bytes of the last norm and trl's fused projection: hidden states, their gradient, one tile of the vocabulary.
+    """Bytes of the last norm and trl's fused projection: hidden states, their gradient, one tile of logits.
 
-    Without Triton, on the CPU, the tile's backward goes through eight fp32 temporaries of its size.
+    Without Triton, on the CPU, the tile's backward goes through ten fp32 temporaries of its size.
     """
     e, hidden = how.numbers.compute, dims.hidden
     norm = (4 + (e if how.method == "full" else 0)) * hidden * tokens
     tile = min(scored_tokens, HEAD_TILE_TOKENS) * HEAD_TILE_VOCABULARY
-    tile_bytes = e + (8 * 4 if how.device == "cpu" else 0)
+    tile_bytes = e + (10 * 4 if how.device == "cpu" else 0)
     weight_gradient = dims.vocab * hidden * (4 + how.numbers.trained) if how.method == "full" else 0
     return norm + (4 + 2 * e) * hidden * scored_tokens + tile * tile_bytes + weight_gradient

@@ -31,7 +31,9 @@ class Family:
 
 
 FAMILIES: dict[str, Family] = {
-    **dict.fromkeys(("llama", "mistral", "ministral", "ministral3", "smollm3", "seed_oss", "mixtral"), Family()),
+    **dict.fromkeys(
+        ("llama", "mistral", "ministral", "ministral3", "smollm3", "seed_oss", "mixtral"), Family()
+    ),
     **dict.fromkeys(("granite", "granitemoe"), Family(scaled_residual=True)),
     **dict.fromkeys(("qwen2", "qwen2_moe"), Family(qkv_bias=True)),
     **dict.fromkeys(("qwen3", "qwen3_moe"), Family(qk_norm="head")),
@@ -78,7 +80,10 @@ def modules(dims: Dims, kind: Family) -> tuple[Module, ...]:
             Module("k_proj", hidden, value, "attention input"),
             Module("v_proj", hidden, value, "attention input"),
         )
-        mlp = (Module("gate_proj", hidden, middle, "mlp input"), Module("up_proj", hidden, middle, "mlp input"))
+        mlp = (
+            Module("gate_proj", hidden, middle, "mlp input"),
+            Module("up_proj", hidden, middle, "mlp input"),
+        )
     attention += (Module("o_proj", query, hidden, "attention output"),)
     mlp += (Module("down_proj", middle, hidden, "mlp middle"),)
     return attention if dims.experts else attention + mlp

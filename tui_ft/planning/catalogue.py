@@ -68,7 +68,9 @@ def get(name: str) -> Card:
         near = nearest(name, [card.short_name for card in cards()])
         hint = f"Did you mean {' or '.join(near)}? " if near else ""
         raise InputError(
-            f"no GPU called {name!r} is in the catalogue", where="--gpu", fix=f"{hint}--vram GIB works for any card."
+            f"no GPU called {name!r} is in the catalogue",
+            where="--gpu",
+            fix=f"{hint}--vram GIB works for any card.",
         )
     return card
 

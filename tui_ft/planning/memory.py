@@ -18,7 +18,7 @@ from tui_ft.planning.plan import Fit, MemoryEstimate, MethodPlan, TrainPlan
 Device = Literal["cuda", "cpu"]
 
 CUDA_CONTEXT = 600_000_000  # bytes of the driver's context and kernels, outside the allocator
-PYTHON_ON_CPU = 900_000_000  # bytes of a worker that has loaded torch, transformers, trl and peft
+PYTHON_ON_CPU = 750_000_000  # bytes of a worker that has loaded torch, transformers, trl and peft; measured
 CUBLAS_WORKSPACE = 8 << 20
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # per weight, with double quantisation (bitsandbytes)
 EIGHT_BIT_STATES = 2 + 2 * 4 / 256  # per weight, both moments of 8-bit Adam (bitsandbytes)
@@ -37,22 +37,25 @@ def estimate(
     model_type: str = "llama",
     scored: float = 1.0,
     guessed_dims: bool = False,
+    gpus: int = 1,
 ) -> MemoryEstimate:
-    """Peak memory of one training step in bytes, by part.
+    """Peak memory of one training step on one device in bytes, by part.
 
-    `parameters` is the exact count if known; `scored` the largest share of a batch's tokens that count towards
-    the loss; `guessed_dims` says that the sizes were not read from a config. On `cuda` the peak is what
+    `parameters` is the exact count if known; `scored` the largest share of a batch's tokens that are learned
+    from; `guessed_dims` says that the sizes were not read from a config; with several `gpus` each holds a
+    whole copy, and buckets for exchanging gradients (DDP). On `cuda` the peak is what
     torch allocates plus the CUDA context; on `cpu` it is the resident memory of the worker process.
     """
     kind = anatomy.family(model_type)
     weights = anatomy.count(dims, kind, parameters)
     step = _Step.of(dims, kind, weights, method, train, device, scored)
     peak = max(step.moments(), key=lambda moment: moment.total)
+    buckets = step.trained * step.how.numbers.trained if gpus > 1 else 0
     parts = {
         "weights": round(_weight_bytes(weights, method, step.how)),
         "adapters": 0 if method.name == "full" else step.trained * step.how.numbers.trained,
         "optimizer": round(step.trained * _state_bytes(train.optimizer, step.how.numbers.trained)),
-        "gradients": round(peak.gradients),
+        "gradients": round(peak.gradients) + buckets,
         "activations": round(peak.activations) + CUBLAS_WORKSPACE,
         "loss_head": round(peak.head),
         "context": CUDA_CONTEXT if device == "cuda" else PYTHON_ON_CPU,
@@ -90,7 +93,9 @@ def need(memory: MemoryEstimate, device: Device) -> tuple[int, int]:
 def adapter_weights(dims: Dims, kind: Family, method: MethodPlan) -> int:
     """Trained weights of the adapters of all layers; DoRA adds a magnitude per output."""
     modules = anatomy.adapted(dims, kind, method.targets)
-    per_layer = sum(method.rank * (m.inputs + m.outputs) + (m.outputs * (method.name == "dora")) for m in modules)
+    per_layer = sum(
+        method.rank * (m.inputs + m.outputs) + (m.outputs * (method.name == "dora")) for m in modules
+    )
     return dims.layers * per_layer
 
 
@@ -123,11 +128,20 @@ class _Step:
 
     @classmethod
     def of(
-        cls, dims: Dims, kind: Family, weights: Parameters, method: MethodPlan, train: TrainPlan, device: Device, scored: float
+        cls,
+        dims: Dims,
+        kind: Family,
+        weights: Parameters,
+        method: MethodPlan,
+        train: TrainPlan,
+        device: Device,
+        scored: float,
     ) -> _Step:
         pair = 2 if method.objective in ("dpo", "orpo") else 1  # chosen and rejected in one batch
         tokens = train.seq_len * train.micro_batch * pair
-        rows_in_matrix = train.micro_batch * pair if train.packing else 1  # packing without padding is one long row
+        rows_in_matrix = (
+            train.micro_batch * pair if train.packing else 1
+        )  # packing without padding is one long row
         how = Computation(
             method=method.name,
             numbers=numbers(method.name, train.precision),
@@ -143,7 +157,9 @@ class _Step:
 
     def moments(self) -> list[_Moment]:
         """The moments at which the peak can be."""
-        moments = self._with_checkpoints() if self.train.gradient_checkpointing else self._without_checkpoints()
+        moments = (
+            self._with_checkpoints() if self.train.gradient_checkpointing else self._without_checkpoints()
+        )
         if self.how.method == "full":
             every = self._gradients
             moments.append(_Moment("optimizer step", every, 0))
@@ -157,7 +173,9 @@ class _Step:
         layer = self._layer + self._backward
         return [
             _Moment("loss", self._accumulated, checkpoints, self._head),
-            _Moment("backward of the last layer", max(self._accumulated, self._head_gradient), checkpoints + layer),
+            _Moment(
+                "backward of the last layer", max(self._accumulated, self._head_gradient), checkpoints + layer
+            ),
             self._ending,
         ]
 
@@ -165,11 +183,17 @@ class _Step:
         saved = self.dims.layers * self._layer + self._mask
         if self.how.copies_inputs:
             saved += 2 * self.trained  # autocast keeps 16-bit copies of all adapters until the loss is there
-        if self.how.method != "full" and self.kind.pre_norm:  # nothing before the first adapter needs a gradient
+        if (
+            self.how.method != "full" and self.kind.pre_norm
+        ):  # nothing before the first adapter needs a gradient
             saved -= 4 * self.dims.hidden * self.tokens
         return [
             _Moment("loss", self._accumulated, saved, self._head),
-            _Moment("backward of the last layer", max(self._accumulated, self._head_gradient), saved + self._backward),
+            _Moment(
+                "backward of the last layer",
+                max(self._accumulated, self._head_gradient),
+                saved + self._backward,
+            ),
             self._ending,
         ]
 
@@ -182,7 +206,9 @@ class _Step:
         formats = self.how.numbers
         alive = self._layer + 2 * self._stream + 2 * formats.compute * self.dims.intermediate * self.tokens
         gradients = self._gradients
-        if not self._accumulated:  # those of this layer and of an untied embedding are yet to come, but for one matrix
+        if (
+            not self._accumulated
+        ):  # those of this layer and of an untied embedding are yet to come, but for one matrix
             layer = (self.weights.linear + self.weights.experts) / self.dims.layers + 2 * self.dims.hidden
             embedding = 0 if self.dims.tied else self.weights.embedding
             gradients -= (layer + embedding - self.dims.hidden * self.dims.intermediate) * formats.trained
@@ -204,7 +230,11 @@ class _Step:
     @property
     def _stream(self) -> float:
         """The hidden states between two layers."""
-        return max(self.how.numbers.compute, 4 if self.how.numbers.weights == 4 else 2) * self.dims.hidden * self.tokens
+        return (
+            max(self.how.numbers.compute, 4 if self.how.numbers.weights == 4 else 2)
+            * self.dims.hidden
+            * self.tokens
+        )
 
     @property
     def _layer(self) -> float:

@@ -8,6 +8,9 @@ from typing import Any, Literal
 
 from tui_ft.recipe import MethodName, Objective
 
+Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
+Precision = Literal["bf16", "fp16", "fp32"]
+
 
 @dataclass(frozen=True, slots=True)
 class Reason:
@@ -47,8 +50,8 @@ class TrainPlan:
     seq_len: int
     packing: bool
     gradient_checkpointing: bool
-    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
-    precision: Literal["bf16", "fp16", "fp32"]
+    optimizer: Optimizer
+    precision: Precision
     loss_on: Literal["answers", "all"]
     max_grad_norm: float
     seed: int
@@ -109,6 +112,26 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
+class FitPlan:
+    """One way to train and what it needs in bytes: a row of `tui-ft fit`, an alternative to a plan."""
+
+    method: MethodName
+    rank: int
+    seq: int
+    micro_batch: int
+    grad_accum: int
+    gradient_checkpointing: bool
+    optimizer: Optimizer
+    precision: Precision
+    peak_bytes: int
+    need_bytes: int  # what should be free: overhead of the allocator and the band included
+    parts: dict[str, int]
+    band: float
+    fits: Fit
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A run, fully decided."""
 
@@ -133,6 +156,8 @@ class Plan:
     disk_free_bytes: int | None
     reasons: tuple[Reason, ...]
     warnings: tuple[str, ...] = ()
+    time_basis: str = ""  # what the time rests on, or why there is none
+    alternatives: tuple[FitPlan, ...] = ()  # other methods on the same rows
 
     def to_json(self) -> dict[str, Any]:
         """plan.json and `tui-ft plan --json`."""

@@ -1,0 +1,129 @@
+"""What the user pinned that cannot be, or has no effect. Checked before anything is planned."""
+
+from __future__ import annotations
+
+from tui_ft.data.rows import DatasetReport
+from tui_ft.errors import InputError, Problem
+from tui_ft.models.facts import ModelFacts
+from tui_ft.planning.box import Box
+from tui_ft.recipe import Recipe
+from tui_ft.text import count
+
+FEW_ROWS = 50  # below this, examples in the prompt do better (fine-tuning guides)
+
+
+def check(recipe: Recipe, model: ModelFacts, report: DatasetReport, box: Box) -> list[str]:
+    """Warnings about what has no effect or is unwise. Raises InputError with all that is impossible."""
+    problems = [*_data(recipe, report), *_device(recipe, box), *_model(recipe, model)]
+    if problems:
+        raise InputError(problems)
+    return [*_without_effect(recipe, report), *_unwise(recipe, model, report, box)]
+
+
+def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
+    objective, shape = recipe.method.objective, report.mapping.shape
+    problems = []
+    if report.sizes.train < 1:
+        problems.append(
+            Problem(
+                "no row is left to train on",
+                "[data]",
+                f"{count(report.usable_rows, 'row')} can be used; hold out less for validation and test.",
+            )
+        )
+    if objective in ("dpo", "orpo") and shape != "preference":
+        problems.append(
+            Problem(
+                f"{objective} needs rows with a chosen and a rejected answer; these are {shape}",
+                "method.objective",
+                'Set it to "sft", or give preference rows.',
+            )
+        )
+    if objective == "kto" and shape != "kto":
+        problems.append(
+            Problem(f"kto needs rows with a label; these are {shape}", "method.objective", 'Set it to "sft".')
+        )
+    if objective in ("dpo", "kto", "orpo") and recipe.train.packing == "on":
+        problems.append(
+            Problem(f"{objective} cannot pack rows", "train.packing", 'Set it to "off" or leave it out.')
+        )
+    return problems
+
+
+def _device(recipe: Recipe, box: Box) -> list[Problem]:
+    if box.device == "cuda":
+        return []
+    problems = []
+    if recipe.train.precision == "fp16":
+        problems.append(
+            Problem(
+                "a processor cannot train in fp16",
+                "train.precision",
+                'Set it to "bf16" or "fp32", or leave it out.',
+            )
+        )
+    return problems
+
+
+def _model(recipe: Recipe, model: ModelFacts) -> list[Problem]:
+    if model.quantized is None or recipe.method.name == "qlora":
+        return []
+    if model.quantized == "bitsandbytes" and recipe.method.name is None:
+        return []
+    fix = (
+        'Set method.name to "qlora"'
+        if model.quantized == "bitsandbytes"
+        else "Choose the 16-bit weights instead"
+    )
+    method = recipe.method.name or "an adapter"
+    return [
+        Problem(
+            f"weights stored in {model.quantized} cannot be trained with {method}", "method.name", f"{fix}."
+        )
+    ]
+
+
+def _without_effect(recipe: Recipe, report: DatasetReport) -> list[str]:
+    warnings = []
+    if recipe.method.name == "full":
+        idle = [
+            k for k in ("rank", "alpha", "dropout", "targets", "rslora") if f"method.{k}" in recipe.pinned
+        ]
+        if idle:
+            names = ", ".join(f"method.{key}" for key in idle)
+            warnings.append(
+                f"{names}: no effect with full training, which has no adapter. Remove it, or choose lora."
+            )
+    if (
+        "train.loss_on" in recipe.pinned
+        and recipe.train.loss_on == "answers"
+        and report.mapping.shape == "text"
+    ):
+        warnings.append("train.loss_on: plain text has no answers to tell apart; every token is learned.")
+    if (
+        "train.early_stopping" in recipe.pinned
+        and recipe.train.early_stopping
+        and not report.sizes.validation
+    ):
+        warnings.append("train.early_stopping: no effect without validation rows.")
+    return warnings
+
+
+def _unwise(recipe: Recipe, model: ModelFacts, report: DatasetReport, box: Box) -> list[str]:
+    warnings = []
+    if report.sizes.train < FEW_ROWS:
+        warnings.append(
+            f"{count(report.sizes.train, 'row')} to train on: below {FEW_ROWS}, "
+            "examples in the prompt usually do better."
+        )
+    length, context = recipe.train.seq_len, model.context_length
+    if length and context and length > context:
+        warnings.append(
+            f"train.seq_len: {length:,} is more than the {context:,} tokens this model was made for."
+        )
+    if recipe.train.precision == "bf16" and not box.bf16:
+        warnings.append(f"train.precision: {box.name} has no fast bf16; leave it out for a faster run.")
+    alpha, rank = recipe.method.alpha, recipe.method.rank
+    if alpha and rank and not rank / 2 <= alpha <= 4 * rank:
+        warnings.append(f"method.alpha: {alpha} at rank {rank} is unusual; {2 * rank} is twice the rank.")
+    return warnings

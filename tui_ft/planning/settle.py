@@ -1,0 +1,111 @@
+"""A reason for every setting of [method] and [train], once the search has found what fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from tui_ft.planning import choose, cost
+from tui_ft.planning.choose import Choice, Job
+from tui_ft.planning.plan import FitPlan, MethodPlan, TrainPlan
+from tui_ft.planning.record import Record
+from tui_ft.planning.search import Option, Wish
+from tui_ft.planning.tally import Tally
+from tui_ft.recipe import MethodName
+from tui_ft.text import count, gib
+
+
+def settle_method(record: Record, job: Job, option: Option, alternatives: tuple[FitPlan, ...]) -> MethodPlan:
+    """[method] as found, with its reasons."""
+    found = option.method
+    name = record.settle("method.name", _why_method(job, option, alternatives))
+    record.settle("method.objective", choose.objective(job))
+    if name == "full":
+        record.note("method.rank", choose.rank(job, "full"))
+        record.note("method.alpha", choose.alpha(0))
+        record.note("method.dropout", choose.dropout(job, "full"))
+    else:
+        rank = record.settle("method.rank", choose.rank(job, name))
+        record.settle("method.alpha", choose.alpha(rank))
+        record.settle("method.dropout", choose.dropout(job, name))
+    record.keep("method.targets")
+    record.keep("method.rslora")
+    return found
+
+
+def _why_method(job: Job, option: Option, alternatives: tuple[FitPlan, ...]) -> Choice[MethodName]:
+    name = option.method.name
+    other = {row.method: row for row in alternatives}
+    if option.fits == "wont_fit":
+        return Choice(name, "needs least, and still too much", choose.FORMULA)
+    if name == "full":
+        return Choice(name, f"{count(job.rows, 'row')}, and room for every weight", choose.GUIDES)
+    if name == "qlora" and "lora" in other:
+        words = {
+            "safe": "fits too",
+            "tight": "tight here",
+            "wont_fit": "too much here",
+            "unknown": "free memory unknown",
+        }
+        lora = other["lora"]
+        return Choice(name, f"LoRA needs {gib(lora.peak_bytes)}: {words[lora.fits]}", choose.FORMULA)
+    return Choice(name, "the default for most tasks, close to full training in quality", choose.GUIDES)
+
+
+def settle_train(
+    record: Record, job: Job, wish: Wish, option: Option, lengths: list[Choice[int]]
+) -> TrainPlan:
+    """[train] as found, with epochs, learning rate and reasons; step counts come later."""
+    train, name, box = option.train, option.method.name, wish.box
+    length = next(choice for choice in lengths if choice.value == train.seq_len)
+    optimizers = {choice.value: choice for choice in choose.optimizer(name, box)}
+    update = choose.effective_batch(job)
+    at_once = "one packed sequence is a full batch" if train.packing else "the fastest that fits"
+    if option.fits == "wont_fit":
+        at_once = "the least there is"
+    recompute = (
+        "recomputes activations: slower, but it fits"
+        if train.gradient_checkpointing
+        else "fits without; faster"
+    )
+    rows = f"{count(update.value, 'row')} per update; {update.why}"
+    record.settle("train.micro_batch", Choice(train.micro_batch, at_once, choose.FORMULA))
+    record.settle("train.grad_accum", Choice(train.grad_accum, rows, update.source))
+    record.settle("train.seq_len", length)
+    record.settle(
+        "train.gradient_checkpointing", Choice(train.gradient_checkpointing, recompute, choose.FORMULA)
+    )
+    record.settle("train.optimizer", optimizers.get(train.optimizer, next(iter(optimizers.values()))))
+    record.settle("train.precision", choose.precision(box, name))
+    packing = choose.packing(job, box)
+    record.settle("train.packing", Choice("on" if packing.value else "off", packing.why, packing.source))
+    if job.plain_text:
+        record.note("train.loss_on", choose.loss_on(job))
+    else:
+        record.settle("train.loss_on", choose.loss_on(job))
+    for key in ("max_steps", "schedule", "warmup", "weight_decay", "max_grad_norm", "seed"):
+        record.keep(f"train.{key}")
+    record.keep("train.save_every_minutes")
+    record.keep("train.keep_checkpoints")
+    return replace(
+        train,
+        epochs=record.settle("train.epochs", choose.epochs(job)),
+        learning_rate=record.settle("train.learning_rate", choose.learning_rate(job, name)),
+    )
+
+
+def settle_steps(
+    record: Record, train: TrainPlan, method: MethodPlan, tally: Tally, validation_rows: int
+) -> TrainPlan:
+    """What depends on the number of steps: warm-up, evaluations, early stopping."""
+    share: float = record.given("train.warmup")
+    warmup = min(tally.steps, max(1, round(share * tally.steps))) if share else 0
+    forward = cost.forward_share(method, train)
+    every = choose.eval_every(tally.steps, validation_rows, tally.rows_per_update, forward)
+    stopping = choose.early_stopping(record.given("train.early_stopping"), validation_rows)
+    record.settle("train.early_stopping", stopping)
+    return replace(
+        train,
+        warmup_steps=warmup,
+        eval_every=record.settle("train.eval_every", every),
+        early_stopping=stopping.value,
+    )
