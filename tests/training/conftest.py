@@ -19,6 +19,7 @@ import pytest
 from tests.sample_plan import make_plan
 from tests.tiny_model import make
 from tui_ft import recipe as recipes
+from tui_ft.files import write_json
 from tui_ft.planning.plan import MethodPlan, Plan
 from tui_ft.runs import folder as folders
 from tui_ft.runs import status
@@ -52,8 +53,16 @@ class Workshop:
             self.home, recipes.loads(text), plan, recipe_text=text, recipe_base=self.home.root
         )
         write_rows(folder.data / "train.parquet", range(24))
-        if validation:
-            write_rows(folder.data / "validation.parquet", range(24, 30))
+        write_rows(folder.data / "validation.parquet", range(24, 30 if validation else 24))
+        nothing: dict[str, Any] = {
+            "rows": {},
+            "tokens": {},
+            "learned": {},
+            "dropped": {},
+            "sources": [],
+            "report": {},
+        }
+        write_json(folder.data / "splits.json", {"seq_len": 64, "loss_on": "answers", **nothing})
         return folder
 
     def plan(self, *, method: dict[str, Any] | None = None, **train: Any) -> Plan:
@@ -137,8 +146,8 @@ def write_rows(path: Path, numbers: range) -> None:
         pa.table(
             {
                 "row_id": [str(number) for number in numbers],
-                "input_ids": [ids for ids, _ in rows],
-                "labels": [labels for _, labels in rows],
+                "input_ids": pa.array([ids for ids, _ in rows], pa.list_(pa.int32())),
+                "labels": pa.array([labels for _, labels in rows], pa.list_(pa.int32())),
             }
         ),
         path,

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.training.conftest import Workshop, events, log_of, losses, read_json, state_of
+from tui_ft import recipe as recipes
 from tui_ft.runs.view import view
 
 pytestmark = pytest.mark.train
@@ -112,7 +115,27 @@ def test_without_validation_rows_the_last_weights_are_kept(workshop: Workshop) -
     ).read_bytes()
 
 
-def test_text_is_learned_from_whole(workshop: Workshop) -> None:
-    run = workshop.run(method={"objective": "cpt"}, loss_on="all")
+@pytest.mark.parametrize("objective", ["sft", "cpt"])
+def test_from_a_file_of_rows_to_an_adapter(workshop: Workshop, objective: str) -> None:
+    run = workshop.run(method={"objective": objective}, epochs=4.0, eval_every=20, micro_batch=4)
+    shutil.rmtree(run.data)
+    with (run.path / "rows.jsonl").open("w") as file:
+        for number in range(60):
+            question, answer = f"How do I call {number} times?", f"Call {number % 5} and {number % 3} times."
+            turns = [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+            row = {"messages": turns} if objective == "sft" else {"text": f"{question} {answer} The end."}
+            print(json.dumps(row), file=file)
+    recipe = run.read_recipe().with_values({"data.path": str(run.path / "rows.jsonl")})
+    recipes.save(recipe, run.recipe)
     assert workshop.train(run) == 0, log_of(run)
+    (data,) = events(run, "data")
+    assert 40 <= data["rows"] <= 56
+    assert (
+        data["answer_tokens"] < data["tokens"]
+        if objective == "sft"
+        else data["answer_tokens"] > 0.9 * data["tokens"]
+    )
+    curve = losses(run)
+    assert sum(curve[-4:]) < 0.8 * sum(curve[:4])
     assert state_of(run) == "finished"
+    assert "rows.jsonl" in run.lock.read_text()

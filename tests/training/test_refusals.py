@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -58,13 +60,18 @@ def test_rows_whose_answer_is_cut_are_told_and_empty_ones_left_out(workshop: Wor
     assert view(nothing).message == "none of the 24 rows has an answer within 5 tokens"
 
 
-def test_missing_weights_are_said_plainly(workshop: Workshop) -> None:
+def test_missing_and_damaged_weights_are_said_plainly(workshop: Workshop, tmp_path: Path) -> None:
     run = workshop.run()
-    write_json(run.plan, replace(run.read_plan(), model_folder=str(run.path / "nowhere")).to_json())
-    assert workshop.train(run) in (2, 3, 4)
+    model = tmp_path / "model"
+    write_json(run.plan, replace(run.read_plan(), model_folder=str(model)).to_json())
+    assert workshop.train(run) == 2
+    assert view(run).message == f"the folder of the base model is gone: {model}"
+    shutil.copytree(workshop.model, model)
+    weights = model / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1000])
+    assert workshop.train(run) == 2
     found = view(run)
-    assert found.state == "failed"
-    assert "Traceback" not in found.message
+    assert (found.state, found.message) == ("failed", "a weight file is damaged or incomplete")
     assert "Traceback" in log_of(run)
 
 

@@ -13,7 +13,9 @@ import torch
 import transformers
 from transformers import PrinterCallback, set_seed
 
+from tui_ft.data import prepare as preparing
 from tui_ft.errors import EnvironmentProblem, InputError
+from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
 from tui_ft.runs import checkpoints
@@ -44,6 +46,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     """
     recipe, plan = folder.read_recipe(), folder.read_plan()
     _refuse_unbuilt(plan)
+    base = _base_folder(plan)
     _quiet()
     wishes = Wishes(reporter, stops)
     checkpoint = _find_checkpoint(folder, reporter) if resume else None
@@ -51,7 +54,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
     try:
         _enter(reporter, wishes, "preparing the data")
-        splits = _splits(folder, recipe, plan, reporter)
+        splits = _splits(folder, recipe, plan, base, reporter)
         _enter(reporter, wishes, "loading the model")
         trainer = _trainer(folder, recipe, plan, splits, reporter, resumed=resume)
         wishes.validates = splits.validation is not None
@@ -114,14 +117,31 @@ def _find_checkpoint(folder: RunFolder, reporter: Reporter) -> Checkpoint:
     return search.newest
 
 
-def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, reporter: Reporter) -> _Splits:
-    """The prepared rows, prepared now if they are not yet."""
-    path = folder.data / "train.parquet"
-    if not path.exists():
-        from tui_ft.data.prepare import prepare
+def _base_folder(plan: Plan) -> Path:
+    folder = Path(plan.model_folder)
+    if not plan.model_folder or not folder.is_dir():
+        raise InputError(
+            f"the folder of the base model is gone: {plan.model_folder or plan.model_id}",
+            where="plan.json: model_folder",
+            fix="Put it back, or start a new run from the recipe.",
+        )
+    return folder
 
-        prepare(folder, recipe, plan)
+
+def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter: Reporter) -> _Splits:
+    """The prepared rows, prepared now if they are not yet."""
+    if preparing.load(folder.data) is None:
+        preparing.prepare(
+            recipe.data,
+            base=folder.path,
+            folder=folder.data,
+            tokenizer=ChatTokenizer.load(base),
+            seq_len=plan.train.seq_len,
+            loss_on="all" if plan.method.objective == "cpt" else plan.train.loss_on,
+            progress=lambda done: reporter.update(done=done.done_bytes, total=done.total_bytes),
+        )
     settings: dict[str, Any] = {"seq_len": plan.train.seq_len, "packing": plan.train.packing}
+    path = folder.data / "train.parquet"
     training = dataset.load(path, **settings)
     if not len(training.sequences):
         raise InputError(
@@ -129,10 +149,9 @@ def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, reporter: Reporter) -
             where=str(path),
             fix="Raise train.seq_len.",
         )
-    validation_path = folder.data / "validation.parquet"
-    validation = dataset.load(validation_path, **settings) if validation_path.exists() else None
+    validation = dataset.load(folder.data / "validation.parquet", **settings)
     _report_data(training, plan, reporter)
-    return _Splits(training, validation if validation and len(validation.sequences) else None)
+    return _Splits(training, validation if len(validation.sequences) else None)
 
 
 def _report_data(training: Split, plan: Plan, reporter: Reporter) -> None:
@@ -165,14 +184,11 @@ def _trainer(
     # Before the model: an adapter's first weights are random too.
     set_seed(plan.train.seed)
     tokenizer = load_tokenizer(plan, recipe.model)
-    base = load_base(plan, recipe.model)
-    files = Path(base.config._name_or_path)
-    files_folder = files if files.is_dir() else None
     if resumed:
-        lock.check(folder, files_folder)
+        lock.check(folder, Path(plan.model_folder))
     else:
-        lock.write(folder, recipe, plan, tokenizer, files_folder)
-    model, adapters = add_adapters(base, plan.method)
+        lock.write(folder, recipe, plan, tokenizer, Path(plan.model_folder))
+    model, adapters = add_adapters(load_base(plan, recipe.model), plan.method)
     matched = ", ".join(f"{name} × {number}" for name, number in sorted(adapters.matches.items()))
     reporter.event(
         "model",

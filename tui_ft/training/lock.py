@@ -35,8 +35,8 @@ _WEIGHTS = re.compile(r".*\.safetensors(\.index\.json)?|config\.json|tokenizer\.
 _BLOB = re.compile(r"[0-9a-f]{64}")
 
 
-def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: Path | None) -> None:
-    """Record this run's ingredients. `base` is the folder of the base model's files, when it is one."""
+def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: Path) -> None:
+    """Record this run's ingredients. `base` is the folder of the base model's files."""
     reading = nvml.read()
     template = tokenizer.chat_template
     document: dict[str, Any] = {
@@ -57,14 +57,14 @@ def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: P
         "model": {
             "id": recipe.model.id,
             "revision": recipe.model.revision or _snapshot(base),
-            "files": {} if base is None else {path.name: _identity(path) for path in _weights(base)},
+            "files": {path.name: _identity(path) for path in _weights(base)},
             "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else "",
         },
     }
     write_atomically(folder.lock, tomli_w.dumps(document))
 
 
-def check(folder: RunFolder, base: Path | None) -> None:
+def check(folder: RunFolder, base: Path) -> None:
     """Refuse to go on with other data or another base model than the run began with.
 
     Raises InputError that names every file that changed.
@@ -79,16 +79,17 @@ def check(folder: RunFolder, base: Path | None) -> None:
             where=str(folder.lock),
             fix=f"Start a new run with `tui-ft train {folder.recipe}`.",
         ) from None
-    now = {} if base is None else {path.name: _identity(path) for path in _weights(base)}
+    now = {path.name: _identity(path) for path in _weights(base)}
+    rows = _prepared(folder)
     changed = [
         Problem("has changed since this run began", str(folder.data / name))
         for name, digest in prepared.items()
-        if _prepared(folder).get(name) != digest
+        if rows.get(name) != digest
     ]
     changed += [
-        Problem("is not the file this run began with", str(base / name) if base else name)
+        Problem("is not the file this run began with", str(base / name))
         for name, digest in files.items()
-        if base is not None and now.get(name) != digest
+        if now.get(name) != digest
     ]
     if changed:
         raise InputError(
@@ -126,6 +127,6 @@ def _identity(path: Path) -> str:
     return blob if path.is_symlink() and _BLOB.fullmatch(blob) else sha256(path)
 
 
-def _snapshot(base: Path | None) -> str:
+def _snapshot(base: Path) -> str:
     """The commit a hub cache folder belongs to; "" for other folders."""
-    return base.name if base is not None and base.parent.name == "snapshots" else ""
+    return base.name if base.parent.name == "snapshots" else ""
