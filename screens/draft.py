@@ -262,18 +262,18 @@ def save(draft: Draft, home: Home) -> TuiFtError | None:
 
 def from_recipe_file(path: Path) -> Draft:
     """A draft that starts from a recipe; its own checklist answers come along. Raises InputError."""
-    from tui_ft.recipe import data_paths, load
+    from tui_ft.recipe import load
 
-    recipe = load(path)
-    paths = data_paths(recipe, path.absolute().parent)
-    return from_document(recipe.document(), paths, path.absolute())
+    return from_recipe(load(path), path.absolute().parent, path.absolute())
 
 
-def from_document(document: Mapping[str, Any], paths: tuple[str, ...], path: Path | None = None) -> Draft:
-    """A draft from a recipe's plain values, with its data paths made absolute; it opens at the plan."""
+def from_recipe(recipe: Recipe, base: Path, path: Path | None = None) -> Draft:
+    """A draft from a recipe whose paths are relative to `base`; it opens at the plan."""
+    from tui_ft.recipe import with_absolute_paths
+
+    document = with_absolute_paths(recipe, base).document()
     decision = document.get("decision", {})
     sections = {k: dict(v) for k, v in document.items() if isinstance(v, Mapping) and k != "decision"}
-    sections["data"]["path"] = paths[0] if len(paths) == 1 else list(paths)
     return Draft(
         place="plan",
         name=str(document.get("name", "")),

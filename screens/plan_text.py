@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from tui_ft.planning.plan import Plan, Range, Reason
-from tui_ft.text import GIB, duration, gib
+from tui_ft.text import GIB, duration, excerpt, gib
 
 from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, columns, facts, hang, ink, join, spread
 from .widgets.bar import stacked
@@ -116,7 +116,7 @@ def choices(plan: Plan) -> list[Choice]:
         ("train.gradient_checkpointing", "checkpointing", "on" if train.gradient_checkpointing else "off"),
         ("train.precision", "precision", train.precision),
         ("train.optimizer", "optimizer", _OPTIMIZERS[train.optimizer]),
-        ("train.eval_every", "evaluation", f"every {train.eval_every:,} steps"),
+        ("train.eval_every", "evaluate every", f"{train.eval_every:,} steps"),
         ("train.early_stopping", "early stop", _early(train.early_stopping)),
         ("train.schedule", "schedule", train.schedule),
     ]
@@ -143,7 +143,8 @@ def _choice(key: str, label: str, value: str, known: dict[str, Reason], plan: Pl
         why = f"{plan.steps:,} steps of {plan.train.effective_batch} rows"
         return Choice(key, label, value, why, False)
     if reason is None:
-        return Choice(key, label, value, "the usual value", False)
+        why = "held out to notice overfitting" if key == "data.validation" else "the usual value"
+        return Choice(key, label, value, why, False)
     return Choice(key, label, value, reason.why, reason.pinned, reason.source)
 
 
@@ -155,8 +156,8 @@ def table(rows: list[Choice], before: dict[str, str]) -> list[Content]:
         changed = ink(f"was {was}; ", "$warn") if was != row.value else Content("")
         cells.append(
             [
-                join(ink("▪ " if row.pinned else "▫ ", ACCENT if row.pinned else MUTED), ink(row.label)),
-                ink(row.value, STRONG),
+                join(ink("▪ " if row.pinned else "▫ ", ACCENT if row.pinned else MUTED), ink(row.label[:16])),
+                ink(excerpt(row.value, 16), STRONG),
                 join(changed, ink(row.why, MUTED)),
             ]
         )

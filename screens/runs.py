@@ -15,7 +15,7 @@ from tui_ft.text import duration
 
 from . import keys
 from .dashboard import STATE_WORDS
-from .draft import Draft, from_document
+from .draft import Draft, from_recipe
 from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, columns, ink, join, stack
 from .page import Page, in_thread
 from .widgets.choice import Choice, Item
@@ -117,12 +117,10 @@ class RunsPage(Page):
 
 def draft_of(home: Home, run_id: str) -> Draft:
     """A new draft with the recipe of a run. Raises InputError."""
-    from tui_ft.recipe import data_paths
     from tui_ft.runs.folder import find
 
     folder = find(home, run_id)
-    recipe = folder.read_recipe()
-    return from_document(recipe.document(), data_paths(recipe, folder.path))
+    return from_recipe(folder.read_recipe(), folder.path)
 
 
 def past_runs(home: Home) -> list[Past]:

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 
 from . import keys
-from .draft import Draft, from_document
+from .draft import Draft, from_recipe
 from .ink import MUTED, STRONG, columns, ink, join, stack
 from .page import Page, in_thread
 from .widgets.choice import Choice, Item
@@ -143,7 +143,6 @@ def starter_recipes() -> list[tuple[str, str]]:
 def draft_from(name: str) -> Draft:
     """A draft from a recipe file or a starter recipe, in a thread. Raises InputError."""
     from tui_ft.pipeline import open_recipe
-    from tui_ft.recipe import data_paths
 
     opened = open_recipe(name)
-    return from_document(opened.recipe.document(), data_paths(opened.recipe, opened.base))
+    return from_recipe(opened.recipe, opened.base)
