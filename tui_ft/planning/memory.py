@@ -14,6 +14,7 @@ from tui_ft.planning import anatomy
 from tui_ft.planning.activations import Computation, backward_extra, loss_head, numbers, saved_per_layer
 from tui_ft.planning.anatomy import Family, Parameters
 from tui_ft.planning.plan import Fit, MemoryEstimate, MethodPlan, TrainPlan
+from tui_ft.text import count
 
 Device = Literal["cuda", "cpu"]
 
@@ -280,7 +281,7 @@ def _band(
         return 0.4
     if device == "cpu":
         return 0.25
-    band = 0.04 if kind.known else 0.15
+    band = 0.04 if kind.known and not dims.approximate else 0.15
     if dims.experts or kind.eager or method.name == "dora" or train.precision != "bf16":
         band = max(band, 0.10)
     if method.objective in ("dpo", "kto", "orpo"):
@@ -291,10 +292,10 @@ def _band(
 def _assumptions(
     dims: Dims, kind: Family, method: MethodPlan, train: TrainPlan, device: Device, guessed_dims: bool
 ) -> list[str]:
-    said = [f"a batch of {train.micro_batch} rows, each {train.seq_len:,} tokens long"]
+    said = [f"a batch of {count(train.micro_batch, 'row')}, each {train.seq_len:,} tokens long"]
     if guessed_dims:
         said.append("layer sizes guessed from the number of parameters")
-    elif not kind.known:
+    elif dims.approximate or not kind.known:
         said.append("an architecture we have not traced, treated like Llama")
     if train.optimizer.startswith("paged"):
         said.append("optimizer states paged out to main memory")
