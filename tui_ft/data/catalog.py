@@ -159,7 +159,7 @@ def _entries() -> Iterable[Entry]:
         '{"prompt": "Hi", "completion": "Hello", "label": "maybe"}',
     )
     yield Entry(
-        "bad-answers", "info", "{rows} are|is marked as a bad answer.",
+        "bad-answers", "info", "{rows} are|is marked as bad.",
         "Plain training learns from good answers only and leaves these out.",
         "Nothing, if good answers alone are what you want.",
         '{"prompt": "Hi", "completion": "Go away", "label": false}',
@@ -171,13 +171,13 @@ def _entries() -> Iterable[Entry]:
         '{"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}',
     )
     yield Entry(
-        "duplicates", "warning", "{rows} are|is an exact copy of an earlier row.",
+        "duplicates", "warning", "{rows} repeat|repeats an earlier row exactly.",
         "Copies are learned more often than the rest, word for word.",
         "Delete the copies.",
         "the same line twice",
     )
     yield Entry(
-        "conflicting-answers", "warning", "{rows} answer|answers a question differently than an earlier row.",
+        "conflicting-answers", "warning", "{rows} answer|answers a question otherwise than an earlier row.",
         "The model is pulled both ways and learns neither.",
         "Keep one answer, or add to the question what makes the difference.",
         '"Is it open?" → "Yes", and again → "No"',
