@@ -25,10 +25,15 @@ _LOGIT_BYTES = 512 << 20
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """Token ids of one answer without its stop token, and whether a stop token ended it."""
+    """Token ids of one answer, and the stop token that ended it; None at the length limit."""
 
     ids: tuple[int, ...]
-    stopped: bool
+    stop: int | None
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the answer ended by itself."""
+        return self.stop is not None
 
 
 def greedy(
@@ -91,7 +96,7 @@ def batches(lengths: Sequence[int], *, extra: int = 0, tokens: int = BATCH_TOKEN
 
 def _cut(row: Sequence[int], stop_ids: Sequence[int]) -> Generated:
     end = next((i for i, token in enumerate(row) if token in stop_ids), None)
-    return Generated(tuple(row[:end]), end is not None)
+    return Generated(tuple(row[:end]), None if end is None else row[end])
 
 
 def answer_loss(

@@ -32,6 +32,7 @@ class UnseenRow:
     line: int
     input_ids: tuple[int, ...]
     labels: tuple[int, ...]
+    prompt_text: str  # what the model is given to answer; "" when there is nothing to answer
     prompt_ids: tuple[int, ...] | None
     prompt: str  # the last user message, for people
     reference: str
@@ -85,6 +86,17 @@ def read(
     return UnseenRows(rows, split, len(records), tuple(notes))
 
 
+def sample(
+    folder: RunFolder, tokenizer: ChatTokenizer, *, seq_len: int, most: int, seed: int = 0
+) -> tuple[UnseenRow, ...]:
+    """A few rows to try a model on; rows of training when nothing was held back. May be empty."""
+    records = next(
+        (found for split in ("test", "validation", "train") if (found := _records(folder, split))), []
+    )
+    chosen = sorted(random.Random(seed).sample(range(len(records)), min(most, len(records))))
+    return tuple(_row(records[i], tokenizer, seq_len) for i in chosen)
+
+
 def _held_back(folder: RunFolder) -> tuple[Split, list[dict[str, Any]]]:
     splits: tuple[Split, ...] = ("test", "validation")
     for split in splits:
@@ -118,17 +130,17 @@ def _row(record: Mapping[str, Any], tokenizer: ChatTokenizer, seq_len: int) -> U
     messages: list[Message] = json.loads(record.get("messages") or "[]")
     answered = bool(messages) and messages[-1].get("role") == "assistant"
     before = messages[:-1] if answered else messages
-    prompt_ids = None
+    text = ""
     if answered and before:
         text = prompt_text(before, tokenizer, json.loads(record.get("tools") or "[]"))
-        prompt_ids = tuple(tokenizer.encode(text)[0])
     return UnseenRow(
         row_id=str(record["row_id"]),
         file=str(record.get("file", "")),
         line=int(record.get("line") or 0),
         input_ids=tuple(record["input_ids"][:seq_len]),
         labels=tuple(record["labels"][:seq_len]),
-        prompt_ids=prompt_ids,
+        prompt_text=text,
+        prompt_ids=tuple(tokenizer.encode(text)[0]) if text else None,
         prompt=_last(before, "user"),
         reference=messages[-1].get("content", "") if answered else "",
         messages=tuple(messages),
