@@ -37,11 +37,17 @@ def modelfile(
         ]
     else:
         lines.append(f'TEMPLATE """{template}"""')
-    if system and '"""' not in system:
-        lines += ["", "# The system prompt of the training rows.", f'SYSTEM """{system}"""']
+    if system:
+        lines += ["", *_system(system)]
     lines += ["", *(f"PARAMETER stop {json.dumps(stop, ensure_ascii=False)}" for stop in stops)]
     lines += ["# As evaluated: always the most likely word.", f"PARAMETER temperature {temperature:g}"]
     return "\n".join(lines) + "\n"
+
+
+def _system(system: str) -> list[str]:
+    if '"""' in system or system.endswith('"'):
+        return ["# The training rows' system prompt cannot be quoted here; send it with every request."]
+    return ["# The system prompt of the training rows.", f'SYSTEM """{system}"""']
 
 
 def readme(name: str) -> str:
