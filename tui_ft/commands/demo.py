@@ -13,7 +13,7 @@ from tui_ft.errors import ExitCode
 from tui_ft.evaluation.report import table
 from tui_ft.hardware.describe import header
 from tui_ft.pipeline import open_recipe, prepare, start
-from tui_ft.text import count, duration, parameters
+from tui_ft.text import count, duration, parameters, size
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> ExitCode:
         )
     else:
         print(f"\n{table(evaluation, samples=True)}\n")
-        lines(exported)
+        lines(f"{artefact.path} ({size(artefact.bytes)})" for artefact in exported)
         lines([f"Took {duration(time.monotonic() - began)}. Talk to it with: tui-ft chat {folder.id}"])
     return ExitCode.DONE
 

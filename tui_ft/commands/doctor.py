@@ -8,6 +8,7 @@ from tui_ft.commands.output import emit, lines
 from tui_ft.errors import ExitCode
 from tui_ft.hardware.doctor import check_lines, checks, summary, to_json
 
+
 def run(args: argparse.Namespace) -> ExitCode:
     """Examine and print each finding as it comes. Exit code 3 when something has to be mended first."""
     found = []

@@ -29,7 +29,7 @@ from tui_ft.recipe import Recipe
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.view import view
 from tui_ft.settings import Home
-from tui_ft.text import parameters
+from tui_ft.text import parameters, size
 
 _SKIP = Choice("<skip>", "Skip this question")
 _YES, _NO = Choice("yes", "Yes"), Choice("no", "No")
@@ -251,7 +251,7 @@ def _export(state: _Walk) -> _Walk:
     assert state.folder is not None
     formats = state.ask.several("Which formats?", _FORMATS, state.recipe.export.to)
     if formats:
-        for line in export(state.folder, formats):
-            print(line)
+        for artefact in export(state.folder, formats):
+            print(f"{artefact.path} ({size(artefact.bytes)})")
     print(f"\nEverything of this run is in {state.folder.path}.")
     return state

@@ -1,0 +1,26 @@
+"""`tui-ft plan RECIPE`: every choice of a recipe with its reason; memory, time, money."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+
+from tui_ft.commands.output import emit, lines, note
+from tui_ft.errors import ExitCode
+from tui_ft.pipeline import open_recipe, prepare
+from tui_ft.planning.describe import plan_lines
+
+
+def run(args: argparse.Namespace) -> ExitCode:
+    """Make the plan and print it. Exit code 1 when it cannot fit or the data blocks it."""
+    opened = open_recipe(args.recipe)
+    prepared = prepare(opened.recipe, opened.base, args.home, say=note)
+    plan = prepared.plan
+    if args.json:
+        emit(plan.to_json())
+    else:
+        lines(plan_lines(plan, width=min(120, shutil.get_terminal_size().columns)))
+        lines(["", f"start it with   tui-ft train {args.recipe}"])
+    if prepared.report.blocked:
+        note("The data has findings that block training; `tui-ft check` shows them.")
+    return ExitCode.ANSWER_IS_NO if plan.fits == "wont_fit" or prepared.report.blocked else ExitCode.DONE
