@@ -8,9 +8,8 @@ from dataclasses import dataclass
 
 from textual.content import Content
 
-from tui_ft.hardware.facts import HostSample
 from tui_ft.runs.curves import Curve
-from tui_ft.runs.readings import Gauge
+from tui_ft.runs.readings import Gauge, HostGauge
 from tui_ft.runs.view import RunView
 from tui_ft.text import GIB, duration, percent
 
@@ -53,12 +52,6 @@ class Cost:
             return f"${spent:,.2f}"
         to_come = sum(view.eta_s) / 2 / 3600 * self.per_hour
         return f"${spent:,.2f} of ~${spent + to_come:,.2f}"
-
-
-def state_words(view: RunView) -> str:
-    """The state as people say it, with what worries the reader."""
-    word = STATE_WORDS[view.state]
-    return f"{word}, {view.message}" if view.message.startswith("no heartbeat") else word
 
 
 def where(view: RunView) -> Content:
@@ -124,19 +117,16 @@ def points(curve: Curve) -> tuple[Point, ...]:
     return tuple(zip(map(float, curve.steps), curve.values, strict=True))
 
 
-def gauges(view: RunView, host: HostSample | None, cost: Cost, width: int) -> list[Content]:
-    """The machine and the run in figures, for the pane beside the chart."""
+def gauges(view: RunView, cost: Cost, width: int) -> list[Content]:
+    """The machine and the run in figures, for the pane beside the chart. The machine only while it works."""
     rows: list[Content] = []
     room = max(4, width - 21)
     predicted = (view.plan.get("memory") or {}).get("peak_bytes")
-    if view.gpus:
+    if view.alive and view.gpus:
         for index, gpu in enumerate(view.gpus[:2]):
             rows += _gpu(index, gpu, room)
-    elif host is not None:
-        rows.append(labelled("cpu", join(level(host.cpu, room), f" {percent(host.cpu)}"), width=9))
-        share = host.ram_used_bytes / host.ram_total_bytes if host.ram_total_bytes else None
-        total = f" {host.ram_used_bytes / GIB:.1f} of {host.ram_total_bytes / GIB:.0f}"
-        rows.append(labelled("memory", join(level(share, room - 2), total), width=9))
+    elif view.alive and view.host is not None:
+        rows += _host(view.host, room)
     if view.memory_bytes is not None:
         text = f"{view.memory_bytes / GIB:.1f} GiB"
         if predicted:
@@ -149,6 +139,16 @@ def gauges(view: RunView, host: HostSample | None, cost: Cost, width: int) -> li
     if money:
         rows.append(labelled("spent", money, width=9))
     return [join(" ", row) for row in rows]
+
+
+def _host(host: HostGauge, room: int) -> list[Content]:
+    used, total = host.ram_used_bytes, host.ram_total_bytes
+    told = f" {used / GIB:.1f} of {total / GIB:.0f}" if used is not None and total else " unknown"
+    share = used / total if used is not None and total else None
+    return [
+        labelled("cpu", join(level(host.cpu, room), f" {percent(host.cpu)}"), width=9),
+        labelled("memory", join(level(share, room - 2), told), width=9),
+    ]
 
 
 def _gpu(index: int, gpu: Gauge, room: int) -> list[Content]:
@@ -189,6 +189,9 @@ def progress(view: RunView, width: int) -> Content:
 def ending(view: RunView) -> tuple[str, str, str] | None:
     """What a run says that is over, paused or lost: severity, headline, what to do. None while it works."""
     best = f"The best weights are those of step {view.best.step:,}." if view.best else view.message
+    if view.alive and view.message.startswith("no heartbeat"):
+        words = view.message[0].upper() + view.message[1:]
+        return "warning", f"{words}.", "The process lives but says nothing; l shows its log."
     match view.state:
         case "finished":
             return "good", "Training is finished.", best

@@ -16,7 +16,6 @@ from .ink import ink
 from .page import Page, in_thread
 
 if TYPE_CHECKING:
-    from tui_ft.hardware.facts import HostSample
     from tui_ft.runs.control import RequestName
     from tui_ft.runs.folder import Job, RunFolder
     from tui_ft.runs.status import Reality
@@ -34,7 +33,6 @@ class RunPage(Page):
         super().__init__()
         self.folder: RunFolder | None = None
         self.view: RunView | None = None
-        self.host: HostSample | None = None
         self.price = 0.0
         self._watcher: RunWatcher | None = None
         self._told_of_failure = False
@@ -76,7 +74,6 @@ class RunPage(Page):
                 continue
 
     def _read(self) -> RunView:
-        from tui_ft.hardware.host import sample_host
         from tui_ft.runs.folder import find
         from tui_ft.runs.view import RunWatcher
 
@@ -85,7 +82,6 @@ class RunPage(Page):
             self.price = price_of(self.folder.recipe)
             self._watcher = RunWatcher(self.folder)
         assert self.folder is not None
-        self.host = sample_host(self.host)
         self.read_more(self.folder)
         return self._watcher.poll()
 

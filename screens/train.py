@@ -60,9 +60,9 @@ class TrainPage(RunPage):
         """The run's state."""
         if self.view is None:
             return "opening the run"
-        from .dashboard import state_words
+        from .dashboard import STATE_WORDS
 
-        return state_words(self.view)
+        return STATE_WORDS[self.view.state]
 
     def header_right(self) -> Content:
         """Where the run is."""
@@ -80,9 +80,9 @@ class TrainPage(RunPage):
         """Draw everything; only rows that differ are sent."""
         from . import dashboard
 
-        cost, host = dashboard.Cost(self.price), self.host
+        cost = dashboard.Cost(self.price)
         self.query_one("#legend", Lines).show([dashboard.legend(view)])
-        self.query_one("#gauges", Lines).show(lambda width: dashboard.gauges(view, host, cost, width))
+        self.query_one("#gauges", Lines).show(lambda width: dashboard.gauges(view, cost, width))
         self.query_one("#progress", Lines).show(lambda width: [dashboard.progress(view, width)])
         self.query_one("#news", Lines).show(dashboard.news(view, 5 if self.has_class("-tall") else 3))
         drawn = (view.curves["loss"], view.curves["eval_loss"], view.best, self._log_scale, self.app.theme)

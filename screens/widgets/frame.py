@@ -24,24 +24,23 @@ def header(name: str, place: str, box: Content, width: int) -> Content:
 
 
 def rail_row(steps: Sequence[Step], width: int) -> Content:
-    """The steps in one line. What does not fit is cut on the side away from where the user is."""
-    cells = [_cell(step) for step in steps]
-    first, last = 0, len(cells)
+    """The steps in one line. What does not fit is cut at the end; near the end, at the start."""
     here = next((i for i, step in enumerate(steps) if step.state == "here"), 0)
-
-    def total() -> int:
-        inside = sum(cell.cell_length for cell in cells[first:last]) + 2 * (last - first - 1)
-        return 1 + inside + (3 if first else 0) + (3 if last < len(cells) else 0)
-
-    while total() > width and last - first > 1:
-        if here - first > last - 1 - here:
-            first += 1
-        else:
+    first, last = 0, len(steps)
+    while (row := _rail(steps, first, last)).cell_length > width and last - first > 1:
+        if last - 1 > here + 1:
             last -= 1
-    parts: list[Content] = [ink("…", MUTED)] if first else []
-    parts += cells[first:last]
-    if last < len(cells):
-        parts.append(ink("…", MUTED))
+        else:
+            first += 1
+    return row
+
+
+def _rail(steps: Sequence[Step], first: int, last: int) -> Content:
+    parts = [_cell(step) for step in steps[first:last]]
+    if first:
+        parts.insert(0, ink("…", MUTED))
+    if last < len(steps):
+        parts.append(ink(f"{last + 1} …", MUTED))
     return join(" ", Content("  ").join(parts))
 
 

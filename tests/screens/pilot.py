@@ -27,7 +27,7 @@ _PATIENCE_S = 60.0
 def make_app(home: Path, **options: object) -> TuiFt:
     """The app on a home folder of its own."""
     here = terminal.look(PLAIN, ascii=bool(options.pop("ascii", False)))
-    return TuiFt(Home(home), here, **options)  # type: ignore[arg-type]
+    return TuiFt(Home(home), here, **options)
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ def page(pilot: Pilot[None]) -> Page:
 
 def place(pilot: Pilot[None]) -> str:
     """Which place is open."""
-    return page(pilot).place
+    return str(page(pilot).place)
 
 
 def shown(pilot: Pilot[None]) -> str:

@@ -59,7 +59,9 @@ def test_every_shown_key_is_explained() -> None:
 
 def test_docs_are_drawn_from_the_table() -> None:
     docs = Path(__file__).parents[2] / "docs" / "keys.md"
-    assert docs.read_text(encoding="utf-8") == keys.reference(), "python -m tui_ft.screens.keys > docs/keys.md"
+    assert docs.read_text(encoding="utf-8") == keys.reference(), (
+        "python -m tui_ft.screens.keys > docs/keys.md"
+    )
 
 
 def test_a_narrow_footer_drops_keys_but_not_the_main_one() -> None:
