@@ -17,7 +17,7 @@ from tui_ft.text import excerpt, size
 from . import keys
 from .draft import Draft
 from .evaluate import broken, working
-from .ink import MUTED, STRONG, columns, hang, ink, join, mark, prose
+from .ink import MUTED, STRONG, columns, hang, ink, join, mark, prose, stack
 from .run_page import RunPage
 from .widgets.choice import Choice, Item
 from .widgets.lines import Lines
@@ -130,9 +130,9 @@ class ExportPage(RunPage):
             return tuple(k for k in super().footer_keys() if k.id not in ("export.export", "export.mark"))
         if not self._made:
             return super().footer_keys()
-        new = next(key for key in keys.PLACES["export"] if key.id == "export.new")
-        *shown, card = super().footer_keys()
-        return (*shown, replace(new, footer=True), card)
+        *shown, card = (key for key in super().footer_keys() if key.id != "export.log")
+        later = [key for key in keys.PLACES["export"] if key.id in ("export.howto", "export.new")]
+        return (*shown, *(replace(key, footer=True) for key in later), card)
 
     @on(Choice.Picked)
     def _clicked(self) -> None:
@@ -157,6 +157,20 @@ class ExportPage(RunPage):
         else:
             self.launch(lambda folder: export(folder, chosen), "Starting the export")
 
+    def action_howto(self) -> None:
+        """What each export's own README says about using it."""
+        texts = [
+            stack([ink(item.target, STRONG), prose(text), ""])
+            for item in self._made
+            if item.passed and (text := _readme(item.path))
+        ]
+        if not texts:
+            self.shell.say("There is nothing to use yet.")
+            return
+        from .dialogs import Reader
+
+        self.shell.push_screen(Reader("How to use what was exported", stack(texts)))
+
     def action_new(self) -> None:
         """A new recipe; this run stays in the list of runs."""
         self.shell.change(finished=3)
@@ -170,7 +184,7 @@ def export(folder: RunFolder, chosen: Sequence[str]) -> None:
 
     wanted = parse(chosen)
     check(wanted, folder)
-    launch.start(folder, "export", list(wanted))
+    launch.start(folder, "export", [word for target in wanted for word in ("--to", target)])
 
 
 def impossible(folder: RunFolder) -> dict[str, str]:
@@ -188,14 +202,19 @@ def impossible(folder: RunFolder) -> dict[str, str]:
 
 
 def made(exports: Path) -> list[Made]:
-    """What lies in the exports folder, with the result of its check."""
+    """What lies in the exports folder, with the result of its check; what failed is set aside in .failed."""
+    found = [_made(folder) for folder in _folders(exports)]
+    good = {item.target for item in found}
+    return found + [
+        item for folder in _folders(exports / ".failed") if (item := _made(folder)).target not in good
+    ]
+
+
+def _folders(parent: Path) -> list[Path]:
     try:
-        folders = sorted(
-            path for path in exports.iterdir() if path.is_dir() and not path.name.startswith(".")
-        )
+        return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
     except OSError:
         return []
-    return [_made(folder) for folder in folders]
 
 
 def _made(folder: Path) -> Made:
@@ -246,6 +265,13 @@ def results(found: Sequence[Made], width: int) -> list[Content]:
         if command and item.passed:
             lines += hang(ink("  try   ", MUTED), ink(command), width)
     return lines
+
+
+def _readme(folder: Path) -> str:
+    try:
+        return (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return ""
 
 
 def usage(item: Made) -> str:

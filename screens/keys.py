@@ -180,6 +180,7 @@ PLACES: dict[str, tuple[Key, ...]] = {
         _back(),
         _key("mark", "space", "mark", "Mark or unmark a format."),
         _key("log", "l", "log", "Read the log."),
+        _more("howto", "u", "how to use", "Read how to use what was exported."),
         _more("new", "n", "new recipe", "Start over with a new recipe; this run is kept."),
     ),
     "runs": _place(

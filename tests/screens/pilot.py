@@ -8,10 +8,12 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 from textual.events import Paste
 from textual.pilot import Pilot
 from tui_ft.screens import terminal
+from tui_ft.screens.draft import Draft
 from tui_ft.screens.page import Page
 from tui_ft.screens.shell import TuiFt
 from tui_ft.screens.widgets.lines import Lines, Prose
@@ -19,9 +21,9 @@ from tui_ft.screens.widgets.lines import Lines, Prose
 from tests import tiny_model
 from tui_ft.settings import Home
 
+_PATIENCE_S = 60.0
 SMALL, LARGE = (80, 24), (120, 40)
 PLAIN = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "LANG": "C.UTF-8"}
-_PATIENCE_S = 60.0
 
 
 def make_app(home: Path, **options: object) -> TuiFt:
@@ -43,9 +45,9 @@ async def settled(pilot: Pilot[None]) -> None:
     await until(pilot, lambda: not (isinstance(page(pilot), Page) and page(pilot).busy))
 
 
-async def until(pilot: Pilot[None], holds: Callable[[], bool]) -> None:
-    """Wait until something holds; fails after a minute."""
-    end = time.monotonic() + _PATIENCE_S
+async def until(pilot: Pilot[None], holds: Callable[[], bool], *, seconds: float = _PATIENCE_S) -> None:
+    """Wait until something holds; fails after some time, a minute by default."""
+    end = time.monotonic() + seconds
     quiet = 0
     while quiet < 2:
         assert time.monotonic() < end, f"waited in vain; the screen says:\n{shown(pilot)}"
@@ -80,6 +82,12 @@ def page(pilot: Pilot[None]) -> Page:
 def place(pilot: Pilot[None]) -> str:
     """Which place is open."""
     return str(page(pilot).place)
+
+
+def draft(pilot: Pilot[None]) -> Draft:
+    """The wizard's state."""
+    found: Draft = cast(TuiFt, pilot.app).draft
+    return found
 
 
 def shown(pilot: Pilot[None]) -> str:

@@ -10,7 +10,7 @@ import pytest
 from tui_ft.screens import dashboard
 
 from tests.screens import sample_run
-from tests.screens.pilot import LARGE, make_app, place, press, running, shown, text_of, until
+from tests.screens.pilot import LARGE, draft, make_app, place, press, running, shown, text_of, until
 from tui_ft.runs.control import take
 from tui_ft.runs.status import State
 from tui_ft.runs.view import view
@@ -173,7 +173,7 @@ async def test_a_new_recipe_from_an_old_run(tmp_path: Path) -> None:
     async with running(make_app(tmp_path)) as pilot:
         await press(pilot, "r", "n")
         assert place(pilot) == "plan"
-        assert pilot.app.draft.model_id == "owner/name"
+        assert draft(pilot).model_id == "owner/name"
 
 
 def test_gauges_on_a_machine_without_a_gpu(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The way through the wizard by keyboard alone, at 80×24: forward, back, wrong input, leaving and resuming."""
+"""The way through the wizard by keyboard alone, at 80×24: forward, back, wrong input, resuming."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from tui_ft.screens import draft as drafts
 from tests.screens.pilot import (
     SMALL,
     data_file,
+    draft,
     make_app,
     model_folder,
     page,
@@ -35,7 +36,7 @@ async def test_the_first_start_greets_and_offers_ways_in(tmp_path: Path) -> None
 async def test_every_answer_is_kept_when_going_back(tmp_path: Path) -> None:
     async with running(make_app(tmp_path)) as pilot:
         await press(pilot, "enter", "down", "enter")
-        answers = dict(pilot.app.draft.answers)
+        answers = dict(draft(pilot).answers)
         assert answers == {"gap": "form"}
         await press(pilot, "space", "down", "space", "enter")
         await press(pilot, "escape", "escape")
@@ -64,7 +65,7 @@ async def test_no_is_an_answer_and_going_on_is_asked_and_recorded(tmp_path: Path
         assert place(pilot) == "verdict"
         await press(pilot, "enter", "y")
         assert place(pilot) == "hardware"
-        decision = pilot.app.draft.document()["decision"]
+        decision = draft(pilot).document()["decision"]
         assert decision["overridden"] is True
         assert decision["verdict"] == "RAG"
 
@@ -72,8 +73,8 @@ async def test_no_is_an_answer_and_going_on_is_asked_and_recorded(tmp_path: Path
 async def test_the_advice_can_be_written_down(tmp_path: Path) -> None:
     async with running(make_app(tmp_path / "home")) as pilot:
         await press(pilot, "enter", "enter", "v", "w")
-        field = pilot.app.screen.query_one("#field")
-        field.value = str(tmp_path / "advice.txt")
+        await press(pilot, "ctrl+u")
+        await type_text(pilot, str(tmp_path / "advice.txt"))
         await press(pilot, "enter")
     assert "Advice: RAG" in (tmp_path / "advice.txt").read_text()
 
@@ -120,7 +121,7 @@ async def test_the_marked_model_is_the_one_that_is_taken(tmp_path: Path) -> None
     async with running(make_app(tmp_path)) as pilot:
         await press(pilot, "g", "3", "down", "down", "enter")
         assert place(pilot) == "model"
-        chosen = pilot.app.draft.model_id
+        chosen = draft(pilot).model_id
         assert chosen.rpartition("/")[2] in text_of(pilot, "#facts")
         await press(pilot, "c")
         assert place(pilot) == "pick-model"
@@ -131,8 +132,8 @@ async def test_the_marked_model_is_the_one_that_is_taken(tmp_path: Path) -> None
 async def with_model(tmp_path: Path) -> Home:
     """A home whose wizard was left before the data."""
     home = Home(tmp_path / "home")
-    draft = drafts.Draft(place="pick-data", reached=3, recipe={"model": {"id": str(model_folder(tmp_path))}})
-    assert drafts.save(draft, home) is None
+    left = drafts.Draft(place="pick-data", reached=3, recipe={"model": {"id": str(model_folder(tmp_path))}})
+    assert drafts.save(left, home) is None
     return home
 
 
@@ -185,7 +186,7 @@ async def test_findings_that_block_are_opened_to_their_rows_and_accepted(tmp_pat
         await press(pilot, "enter")
         await until(pilot, lambda: "tickets.jsonl:81" in shown(pilot))
         await press(pilot, "escape", "escape", "a", "y")
-        assert pilot.app.draft.value("data.ignore") == ["unparseable"]
+        assert draft(pilot).value("data.ignore") == ["unparseable"]
         assert "accepted" in text_of(pilot, "#facts")
 
 
@@ -201,7 +202,7 @@ async def test_the_mapping_is_corrected(tmp_path: Path) -> None:
         await press(pilot, "home", "enter")
         await until(pilot, lambda: "Which column is the completion?" in shown(pilot))
         await press(pilot, "enter", "home", "enter", "home", "enter")
-        columns = pilot.app.draft.value("data.columns")
+        columns = draft(pilot).value("data.columns")
         assert set(columns) == {"prompt", "completion"}
 
 
