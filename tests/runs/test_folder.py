@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from tests.sample_plan import RECIPE, make_plan
 from tui_ft import recipe as recipes
 from tui_ft.errors import EnvironmentProblem, InputError
-from tui_ft.planning.plan import Plan
+from tui_ft.files import write_json
+from tui_ft.planning.plan import FitPlan, Plan, Range
 from tui_ft.runs import folder as folders
 from tui_ft.runs.folder import RunFolder
 from tui_ft.settings import Home
@@ -27,6 +28,15 @@ def test_a_new_run_holds_recipe_and_plan(run: RunFolder, plan: Plan) -> None:
     assert run.read_plan() == plan
     assert run.read_recipe().model.id == "owner/name"
     assert run.path.stat().st_mode & 0o077 == 0
+
+
+def test_a_plan_survives_being_written(run: RunFolder) -> None:
+    other = FitPlan(
+        "qlora", 8, 64, 2, 4, True, "adamw_8bit", "bf16", 5, 6, {"weights": 5}, 0.1, "tight", ("small",)
+    )
+    plan = make_plan(alternatives=(other,), money=Range(0.1, 0.2), time_s=None, warnings=("short",))
+    write_json(run.plan, plan.to_json())
+    assert run.read_plan() == plan
 
 
 def test_relative_paths_become_absolute(home: Home, tmp_path: Path) -> None:

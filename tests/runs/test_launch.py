@@ -17,6 +17,7 @@ from tests.runs.test_checkpoints import save
 from tests.sample_plan import make_plan
 from tui_ft.errors import InputError
 from tui_ft.files import write_json
+from tui_ft.hardware.facts import Gpu
 from tui_ft.runs import launch, status
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.status import Holder, Status
@@ -161,6 +162,27 @@ def test_the_chosen_gpu_is_the_only_one_seen(run: RunFolder) -> None:
     environment = launch._environment(make_plan(device="cuda", model_folder=""), "GPU-1234", 5)
     assert environment["CUDA_VISIBLE_DEVICES"] == "GPU-1234"
     assert environment["TUI_FT_RUN_LOCK"] == "5"
+
+
+def test_without_a_choice_the_freest_gpu_of_the_planned_kind_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def card(index: int, name: str, free: int | None, *, visible: bool = True) -> Gpu:
+        return Gpu(index, f"GPU-{index}", name, 24, free, (8, 9), None, None, None, None, visible=visible)
+
+    cards = [
+        card(0, "L4", 5),
+        card(1, "L4", 20),
+        card(2, "H100", 80),
+        card(3, "L4", 24, visible=False),
+        card(4, "L4", None),
+    ]
+    monkeypatch.setattr("tui_ft.hardware.nvml.sample", lambda: tuple(cards))
+    for name, expected in (("L4", "GPU-1"), ("H100", "GPU-2"), ("another", "GPU-2")):
+        environment = launch._environment(make_plan(device="cuda", device_name=name), "", 5)
+        assert environment["CUDA_VISIBLE_DEVICES"] == expected
+    cards.clear()
+    assert "CUDA_VISIBLE_DEVICES" not in launch._environment(make_plan(device="cuda"), "", 5)
 
 
 def test_an_unreadable_plan_is_found_before_anything_starts(run: RunFolder) -> None:

@@ -69,14 +69,14 @@ def test_working_without_a_process_is_lost_and_ended_is_not(run: RunFolder) -> N
 
 
 def test_the_lock_is_held_as_long_as_the_process_lives(run: RunFolder) -> None:
-    status.write(run, Status("training", heartbeat=time.time() - 75))
+    status.write(run, Status("training", heartbeat=1000.0))
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(run.path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as process:
         assert process.stdout
         process.stdout.readline()
         assert Holder.read(run) == Holder("train", process.pid, status.process_identity(process.pid))
-        found = status.reality(run)
+        found = status.reality(run, now=1075.0)
         assert found.state == "training"
         assert found.message == "no heartbeat for 75 s"
         with pytest.raises(InputError, match=f"already training .process {process.pid}."):

@@ -200,6 +200,9 @@ class Plan:
                 "train": TrainPlan(**rest["train"]),
                 "reasons": tuple(Reason(**reason) for reason in rest["reasons"]),
                 "warnings": tuple(rest["warnings"]),
+                "alternatives": tuple(
+                    FitPlan(**{**other, "reasons": tuple(other["reasons"])}) for other in rest["alternatives"]
+                ),
             },
             memory=MemoryEstimate(
                 **parts,

@@ -131,9 +131,22 @@ def _environment(plan: Plan, gpu: str, lock: int) -> dict[str, str]:
         environment["HF_HUB_OFFLINE"] = "1"
     if plan.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    elif gpu:
-        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    elif chosen := gpu or _free_gpu(plan):
+        environment["CUDA_VISIBLE_DEVICES"] = chosen
     return environment
+
+
+def _free_gpu(plan: Plan) -> str:
+    """The visible GPU of the kind the plan was made for that has most free memory.
+
+    One GPU only: trl refuses to train when a single process sees several. "" when NVML shows none; then
+    torch says what it finds.
+    """
+    from tui_ft.hardware.nvml import sample
+
+    visible = [found for found in sample() if found.visible]
+    planned = [found for found in visible if found.name == plan.device_name] or visible
+    return max(planned, key=lambda found: found.free_bytes or 0).id if planned else ""
 
 
 def _physical_cores() -> int:
