@@ -114,6 +114,10 @@ class Draft:
             return replace(draft, facts=None, report=None)
         return replace(draft, report=None) if "data" in sections else draft
 
+    def with_run(self, run: str) -> Draft:
+        """Another run, at its first step."""
+        return replace(self, run=run, finished=0)
+
     def with_done(self, step: int) -> Draft:
         """Step `step` (0-based) is behind."""
         if step >= _FIRST_OF_RUN:

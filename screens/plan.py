@@ -295,7 +295,7 @@ class PlanPage(Page):
             self.progress(f"Fetching the model's weights: {size(done)} of {size(total)}{share}")
 
         run = await in_thread(lambda: start_run(draft, home, fetching))
-        self.shell.draft = replace(self.draft, run=run, finished=0)
+        self.shell.draft = self.draft.with_run(run)
         self.shell.finish_step(4, "train")
 
 

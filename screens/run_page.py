@@ -67,6 +67,7 @@ class RunPage(Page):
             else:
                 self.view = view
                 self.show_run(view)
+                self.redraw()
             self._awake.clear()
             try:
                 await asyncio.wait_for(self._awake.wait(), pause)

@@ -194,7 +194,7 @@ class TuiFt(App[None], inherit_bindings=False):
 
     def open_run(self, run_id: str) -> None:
         """A run where it stands: its dashboard, with the steps after it open."""
-        self.draft = replace(self.draft, run=run_id, finished=0)
+        self.draft = self.draft.with_run(run_id)
         self.open("train")
 
     def resume(self) -> None:

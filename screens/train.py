@@ -101,7 +101,6 @@ class TrainPage(RunPage):
             box.show(lambda width: dashboard.message(*over, width))
         elif alert is not None:
             box.show(lambda width: dashboard.message(alert.severity, alert.what, alert.action, width))
-        self.redraw()
         self.refresh_footer()
 
     def _alert(self, view: RunView) -> Alert | None:
