@@ -54,6 +54,7 @@ def test_rows_whose_answer_is_cut_are_told_and_empty_ones_left_out(workshop: Wor
     # five tokens of question, then an answer of 4 to 7 tokens
     assert (data["rows"], data["cut"], data["dropped"]) == (24, 24, 0)
     (alert,) = view(run).alerts
+    assert alert.id == "answer-cut"
     assert alert.what.startswith("24 answers cut off at 8 tokens, 0 rows left out")
     nothing = workshop.run(seq_len=5)
     assert workshop.train(nothing) == 2

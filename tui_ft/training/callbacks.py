@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Any
 
@@ -43,6 +44,11 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
         """Append the event."""
         if "loss" not in logs:
             return
+        if not math.isfinite(logs["loss"]):
+            raise NotFinite(
+                f"the loss became {logs['loss']} at step {state.global_step}",
+                fix="Look for rows without an answer, or lower train.learning_rate.",
+            )
         self._reporter.update(step=state.global_step)
         self._reporter.events.append(
             "step",

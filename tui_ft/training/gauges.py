@@ -6,7 +6,6 @@ import resource
 from typing import Any
 
 import psutil
-import torch
 
 from tui_ft.hardware.nvml import sample
 from tui_ft.runs.reporter import Reporter
@@ -15,6 +14,8 @@ from tui_ft.runs.reporter import Reporter
 def peak_memory_bytes(device: Any) -> int:
     """Most memory this process has held: on the GPU what torch allocated, on the CPU resident memory."""
     if device.type == "cuda":
+        import torch
+
         return int(torch.cuda.max_memory_allocated(device))
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,8 +131,9 @@ def _base_folder(plan: Plan) -> Path:
 
 def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter: Reporter) -> _Splits:
     """The prepared rows, prepared now if they are not yet."""
-    if preparing.load(folder.data) is None:
-        preparing.prepare(
+    prepared = preparing.load(folder.data)
+    if prepared is None:
+        prepared = preparing.prepare(
             recipe.data,
             base=folder.path,
             folder=folder.data,
@@ -150,11 +152,12 @@ def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter:
             fix="Raise train.seq_len.",
         )
     validation = dataset.load(folder.data / "validation.parquet", **settings)
-    _report_data(training, plan, reporter)
+    _report_data(training, prepared.report, plan, reporter)
     return _Splits(training, validation if len(validation.sequences) else None)
 
 
-def _report_data(training: Split, plan: Plan, reporter: Reporter) -> None:
+def _report_data(training: Split, report: Mapping[str, Any], plan: Plan, reporter: Reporter) -> None:
+    """Say what is learned from, and above all what of the answers is not."""
     learned = percent(training.answer_tokens / max(1, training.tokens))
     reporter.event(
         "data",
@@ -167,9 +170,12 @@ def _report_data(training: Split, plan: Plan, reporter: Reporter) -> None:
         text=f"{count(training.rows - training.dropped, 'row')}, {count(training.tokens, 'token')}, "
         f"{learned} of them learned from",
     )
+    for finding in report.get("findings", ()):
+        if finding["id"] in ("answer-cut", "prompt-too-long"):
+            reporter.alert(finding["id"], "warning", finding["what"], finding["fix"])
     if training.cut or training.dropped:
         reporter.alert(
-            "answers-cut",
+            "answer-cut",
             "warning",
             f"{count(training.cut, 'answer')} cut off at {plan.train.seq_len} tokens, "
             f"{count(training.dropped, 'row')} left out because nothing of the answer remained",
@@ -255,7 +261,7 @@ def _keep(folder: RunFolder, recipe: Recipe, plan: Plan, reporter: Reporter, end
     """Write the best weights as the run's result."""
     chosen = result.choose(folder, reporter.status.best_step)
     whole = plan.method.name == "full"
-    path = result.keep(folder, chosen, load_tokenizer(plan, recipe.model), whole=whole)
+    path = result.keep(folder, chosen, plan, load_tokenizer(plan, recipe.model))
     reporter.event(
         "artefact",
         what="model" if whole else "adapter",

@@ -56,7 +56,7 @@ def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: P
         },
         "model": {
             "id": recipe.model.id,
-            "revision": recipe.model.revision or _snapshot(base),
+            "revision": recipe.model.revision or hub_commit(base),
             "files": {path.name: _identity(path) for path in _weights(base)},
             "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else "",
         },
@@ -100,6 +100,11 @@ def check(folder: RunFolder, base: Path) -> None:
         )
 
 
+def hub_commit(base: Path) -> str:
+    """The commit a folder of the hub cache belongs to; "" for other folders."""
+    return base.name if base.parent.name == "snapshots" else ""
+
+
 def _version(name: str) -> str:
     try:
         return importlib.metadata.version(name)
@@ -125,8 +130,3 @@ def _identity(path: Path) -> str:
     """The sha256 of a file. The hub cache names its blobs by it, which saves reading them."""
     blob = path.resolve().name
     return blob if path.is_symlink() and _BLOB.fullmatch(blob) else sha256(path)
-
-
-def _snapshot(base: Path) -> str:
-    """The commit a hub cache folder belongs to; "" for other folders."""
-    return base.name if base.parent.name == "snapshots" else ""

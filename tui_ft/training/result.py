@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 from tui_ft.errors import RunFailed
 from tui_ft.files import disk_problem, sync_folder
+from tui_ft.planning.plan import Plan
 from tui_ft.runs import checkpoints
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
+from tui_ft.training.lock import hub_commit
 
 # What a checkpoint needs to go on, and a result does not.
 _ONLY_TO_RESUME = frozenset(
@@ -35,12 +38,12 @@ def choose(folder: RunFolder, best_step: int | None) -> Checkpoint:
     return next((found for found in saved if found.step == best_step), saved[-1])
 
 
-def keep(folder: RunFolder, chosen: Checkpoint, tokenizer: Any, *, whole: bool) -> Path:
+def keep(folder: RunFolder, chosen: Checkpoint, plan: Plan, tokenizer: Any) -> Path:
     """Copy the checkpoint's weights, with the tokenizer, to adapter/ or model/; returns that folder.
 
     An earlier result is replaced at once, not file by file. Raises EnvironmentProblem when the disk refuses.
     """
-    final = folder.model if whole else folder.adapter
+    final = folder.model if plan.method.name == "full" else folder.adapter
     fresh = final.with_name(f".{final.name}-new")
     try:
         shutil.rmtree(fresh, ignore_errors=True)
@@ -49,6 +52,7 @@ def keep(folder: RunFolder, chosen: Checkpoint, tokenizer: Any, *, whole: bool) 
             if path.name not in _ONLY_TO_RESUME and path.is_file():
                 shutil.copy2(path, fresh / path.name)
         tokenizer.save_pretrained(str(fresh))
+        _name_base(fresh / "adapter_config.json", plan)
         for path in fresh.iterdir():
             with path.open("rb") as file:
                 os.fsync(file.fileno())
@@ -62,3 +66,12 @@ def keep(folder: RunFolder, chosen: Checkpoint, tokenizer: Any, *, whole: bool) 
     except OSError as error:
         raise disk_problem(error, final) from error
     return final
+
+
+def _name_base(config: Path, plan: Plan) -> None:
+    """Name the base by hub id and commit where it has them, not by a folder of this machine."""
+    commit = hub_commit(Path(plan.model_folder))
+    if commit and config.exists():
+        settings = json.loads(config.read_text(encoding="utf-8"))
+        settings |= {"base_model_name_or_path": plan.model_id, "revision": commit}
+        config.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from tui_ft.runs.diagnosis import explain
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.launch import LOCK_VARIABLE
 from tui_ft.runs.reporter import Reporter
+from tui_ft.training.gauges import report_gauges
 from tui_ft.training.signals import Stops
 
 
@@ -37,7 +38,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         with (
             status.hold(folder, "train", inherited=int(inherited) if inherited else None),
-            Reporter(folder, "train", pulse=_pulse) as reporter,
+            Reporter(folder, "train", pulse=report_gauges) as reporter,
         ):
             return _run(folder, reporter, stops, resume=args.resume)
     except TuiFtError as error:
@@ -58,13 +59,6 @@ def _run(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -
         return int(known.exit_code)
     reporter.end(ending.state, ending.why)
     return int(ExitCode.DONE)
-
-
-def _pulse(reporter: Reporter) -> None:
-    if "torch" in sys.modules and reporter.status.state != "starting":
-        from tui_ft.training.gauges import report_gauges
-
-        report_gauges(reporter)
 
 
 if __name__ == "__main__":
