@@ -23,7 +23,7 @@ def follow(folder: RunFolder, job: Job, say: Say, *, patience_s: float = 30.0) -
     `patience_s` is how long a process may take to take its lock. KeyboardInterrupt leaves the run alone.
     """
     watcher = RunWatcher(folder)
-    told = _Told()
+    told = _Told(since=reality(folder, job).status.started or 0.0)
     started = time.monotonic()
     while True:
         current = reality(folder, job)
@@ -49,24 +49,24 @@ def ended_well(folder: RunFolder, job: Job) -> None:
 
 
 class _Told:
-    """What was said already, so that nothing is said twice."""
+    """What was said already, so that nothing is said twice, nor anything older than the job."""
 
-    def __init__(self) -> None:
-        self._news_until = 0.0
-        self._step = -1
+    def __init__(self, since: float) -> None:
+        self._news_until = since
         self._step_at = 0.0
-        self._phase = ""
+        self._step = 0
+        self._last = ""
 
     def news(self, view: RunView) -> Iterator[str]:
-        if view.phase and view.phase != self._phase and view.alive:
-            self._phase = view.phase
-            yield f"{_clock()}  {view.phase}"
-        for item in view.news:
-            if item.time > self._news_until:
-                self._news_until = item.time
-                yield f"{_clock()}  {item.text}"
+        fresh = [item.text for item in view.news if item.time > self._news_until]
+        self._news_until = max([self._news_until, *(item.time for item in view.news)])
+        for text in (*fresh, view.phase if view.alive else ""):
+            if text and text != self._last:
+                self._last = text
+                yield f"{_clock()}  {text}"
         now = time.monotonic()
-        if view.step > self._step and now - self._step_at >= _STEP_LINE_EVERY_S and view.loss is not None:
+        due = view.step > self._step and now - self._step_at >= _STEP_LINE_EVERY_S
+        if view.job == "train" and due and view.loss is not None:
             self._step, self._step_at = view.step, now
             yield f"{_clock()}  {step_line(view)}"
 
