@@ -38,7 +38,7 @@ _PAGES: dict[Place, tuple[str, str]] = {
     "question": ("decide", "QuestionPage"),
     "verdict": ("decide", "VerdictPage"),
     "hardware": ("hardware", "HardwarePage"),
-    "pick-model": ("model", "PickModelPage"),
+    "pick-model": ("pick_model", "PickModelPage"),
     "model": ("model", "ModelPage"),
     "pick-data": ("pick_data", "PickDataPage"),
     "data": ("data", "DataPage"),
