@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -34,3 +35,9 @@ def test_the_program_without_a_screen_loads_neither_torch_nor_textual(module: st
 
 def test_the_screens_load_no_torch() -> None:
     assert not loaded_by("tui_ft.screens.shell") & set(HEAVY)
+
+
+def test_only_the_wizard_command_names_the_screens() -> None:
+    root = Path(__file__).parents[1] / "tui_ft"
+    naming = {path.name for path in root.rglob("*.py") if "tui_ft.screens" in path.read_text(encoding="utf-8")}
+    assert naming == {"wizard.py"}
