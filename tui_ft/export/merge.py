@@ -11,7 +11,6 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, GenerationConfig
 
-from tui_ft.errors import InputError
 from tui_ft.files import write_json
 from tui_ft.models.headers import read_folder
 from tui_ft.models.reading import read_object
@@ -27,19 +26,8 @@ _NOT_COPIED = ("config.json", "generation_config.json", "*.index.json", "adapter
 
 
 def merged_dtype(base: Path) -> torch.dtype:
-    """The number format of the merged weights: the base's own 16-bit type, else bf16.
-
-    Raises InputError for a base that is stored quantised, because merging into rounded weights changes
-    the answers.
-    """
-    weights = read_folder(base)
-    if weights.packed or "quantization_config" in read_object(base / "config.json"):
-        raise InputError(
-            "the base model is stored quantised, and merging needs the original weights",
-            where=str(base),
-            fix="Train from the original model with method qlora; it is quantised while loading.",
-        )
-    return _STORED.get(weights.dtype or "", torch.bfloat16)
+    """The number format of the merged weights: the base's own 16-bit type, else bf16."""
+    return _STORED.get(read_folder(base).dtype or "", torch.bfloat16)
 
 
 def merge(base: Path, adapter: Path, out: Path, *, trust_remote_code: bool = False) -> None:

@@ -11,12 +11,14 @@ import os
 import shutil
 from pathlib import Path
 
-from tui_ft.errors import EnvironmentProblem, RunFailed
+from tui_ft.errors import EnvironmentProblem, InputError, RunFailed
 from tui_ft.export import check as checks
 from tui_ft.export.check import Check
 from tui_ft.export.targets import Target, folder_name
 from tui_ft.files import disk_problem, sha256, sync_folder
 from tui_ft.hardware.host import sample_host
+from tui_ft.models.headers import read_folder
+from tui_ft.models.reading import read_object
 from tui_ft.runs.folder import RunFolder
 from tui_ft.text import gib, size
 
@@ -97,6 +99,16 @@ def fingerprint(weights: Path) -> str:
     for path in sorted(weights.glob("*.safetensors")):
         digest.update(f"{path.name} {sha256(path)}\n".encode())
     return digest.hexdigest()
+
+
+def refuse_quantised(base: Path) -> None:
+    """Raise InputError for a base whose stored weights are rounded: merging into those changes answers."""
+    if read_folder(base).packed or "quantization_config" in read_object(base / "config.json"):
+        raise InputError(
+            "the base model is stored quantised, and merging needs the original weights",
+            where=str(base),
+            fix="Train from the original model with method qlora; it is quantised while loading.",
+        )
 
 
 def free_memory() -> int:

@@ -16,7 +16,7 @@ from tui_ft.export import check as checks
 from tui_ft.export import converter, gguf, ollama, targets, turns, vllm
 from tui_ft.export.card import card
 from tui_ft.export.check import Check, Measure
-from tui_ft.export.shop import Shop, fingerprint
+from tui_ft.export.shop import Shop, fingerprint, refuse_quantised
 from tui_ft.export.targets import Quantisation, Target
 from tui_ft.files import write_atomically
 from tui_ft.models.folder import read_local
@@ -43,6 +43,7 @@ class Stages:
         self._folder = session.folder
         self._recipe, self._plan = self._folder.read_recipe(), self._folder.read_plan()
         self._base = base_folder(self._plan)
+        refuse_quantised(self._base)
         self._tuned = tuned_folder(self._folder, self._plan)
         self._tokenizer = tokenizer_of(self._plan)
         self._name = slug(self._recipe.name or self._plan.name)

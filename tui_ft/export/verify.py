@@ -39,6 +39,7 @@ LIMITS = {
 }
 # Where fp32 does not fit, both models compute in 16 bits, and their sums differ in the last bits too.
 _COARSE = Limits(0.05, 0.95, 2**-7, "computed in 16 bits for want of memory, so sums are rounded as well")
+_ENOUGH = 20
 _ABSOLUTE = 1e-7  # below this a 16-bit number is stored with fewer bits
 
 
@@ -48,7 +49,8 @@ class Divergence:
 
     `kl` is the mean of KL(first || second) in nats per token. `agreement` is the share of tokens on which
     both have the same favourite, of those where the first is decided: its favourite is at least twice as
-    likely as the next. Where two words are about as likely, the last bit of a sum picks one.
+    likely as the next. Where two words are about as likely, the last bit of a sum picks one. With fewer
+    than 20 decided tokens it is 1, because a share of so few says nothing; `kl` speaks then.
     """
 
     kl: float
@@ -79,7 +81,7 @@ class Compared:
 
     def result(self) -> Divergence:
         """Over everything added."""
-        agreement = self._same / self._decided if self._decided else 1.0
+        agreement = self._same / self._decided if self._decided >= _ENOUGH else 1.0
         return Divergence(fsum(self._kl) / len(self._kl), agreement, len(self._kl), self._decided)
 
 
