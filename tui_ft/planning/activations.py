@@ -86,15 +86,14 @@ def _norms(dims: Dims, kind: Family, how: Computation) -> float:
 
 def _attention(dims: Dims, kind: Family, how: Computation) -> float:
     e, query, value = how.numbers.compute, dims.q_size, dims.kv_size
-    keys_values = 2 * value
     eager = kind.eager
-    if how.masked or eager:
-        keys_values = 2 * query  # SDPA with a mask repeats keys and values to all heads
-    kept = e * (query + keys_values)
-    if kind.fused:
+    # With a mask SDPA repeats keys and values to all heads; a single one needs no copy for that.
+    repeats = (how.masked or eager) and 1 < dims.kv_heads < dims.heads
+    kept = e * (query + 2 * (query if repeats else value))
+    if kind.fused and not repeats:
         kept += e * (query + value)  # the value is a view that keeps the whole qkv output alive
-        if not how.copies_inputs:
-            kept += e * query  # the output is copied for o_proj
+    if kind.fused and not how.copies_inputs:
+        kept += e * query  # the output is copied for o_proj
     if eager:
         scores = dims.heads * how.row_tokens * (4 + e + (e if kind.softcap else 0))
         own_output = 0 if how.copies_inputs else e * query

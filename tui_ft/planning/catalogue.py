@@ -55,7 +55,7 @@ def find(name: str) -> Card | None:
     Where several match, the one with the least memory, then the shortest name: `A100` is the 40 GB card.
     """
     wanted = _tokens(name)
-    if not any(token.isdigit() for token in wanted):
+    if not any(character.isdigit() for token in wanted for character in token):
         return None
     matches = [card for card in cards() if wanted <= _tokens(card.name)]
     return min(matches, key=lambda card: (card.memory_bytes, len(_tokens(card.name) - wanted)), default=None)
@@ -77,7 +77,9 @@ def get(name: str) -> Card:
 
 def _tokens(name: str) -> frozenset[str]:
     in_gigabytes = re.sub(r"(?<![a-z\d])(\d+) ?gi?b?\b", r"\1gb", name.lower())
-    return frozenset(re.findall(r"[a-z]+|\d+", in_gigabytes))
+    return frozenset(
+        re.findall(r"[a-z]{3,}|[a-z]{0,2}\d+[a-z]*|[a-z]+", in_gigabytes)
+    )  # rtx 4090, a100, 80gb
 
 
 def _card(block: Mapping[str, Any]) -> Card:

@@ -222,7 +222,7 @@ def packing(job: Job, box: Box) -> Choice[bool]:
     if not job.lengths:
         return Choice(False, "lengths are unknown")
     if box.device == "cpu":
-        return Choice(False, "one row at a time has no padding")
+        return Choice(False, "a processor's small batches waste little on padding")
     waste = 1 - sum(job.lengths) / len(job.lengths) / padded_tokens(job.lengths, 8)
     if waste >= 0.2:
         return Choice(True, f"{percent(waste)} less padding")

@@ -87,7 +87,8 @@ def settings(plan: Plan) -> list[Setting]:
     """The settings that matter, in the order in which a person asks for them."""
     because = {reason.key: reason for reason in plan.reasons}
     method, train = plan.method, plan.train
-    at_once = f"{train.micro_batch} at once, {count(train.grad_accum, 'time')} before each update"
+    then = f"{train.grad_accum} times before each update" if train.grad_accum > 1 else "then an update"
+    at_once = f"{train.micro_batch} at once, {then}"
     steps = count(plan.steps, "update")
     lines = [
         _setting("method", METHOD_NAMES[method.name], because, "method.name"),

@@ -281,7 +281,7 @@ def _band(
         return 0.4
     if device == "cpu":
         return 0.25
-    band = 0.04 if kind.known and not dims.approximate else 0.15
+    band = 0.05 if kind.known and not dims.approximate else 0.15
     if dims.experts or kind.eager or method.name == "dora" or train.precision != "bf16":
         band = max(band, 0.10)
     if method.objective in ("dpo", "kto", "orpo"):

@@ -171,6 +171,7 @@ class Plan:
             **document,
             "memory": {
                 "peak_bytes": memory["peak_bytes"],
+                "allocated_bytes": self.memory.allocated_bytes,
                 "parts": self.memory.parts(),
                 "band": memory["band"],
                 "fits": fits,

@@ -37,16 +37,23 @@ def longest_that_fits(wish: Wish, option: Option, limit: int) -> Option | None:
 
 
 def _open_pins(wish: Wish, option: Option) -> Iterator[str]:
-    """Leaving settings of the user's to the plan."""
+    """Leaving settings of the user's to the plan: one that is enough, else all of them."""
     freed = {
         "train.micro_batch": replace(wish, micro_batch=None),
         "train.gradient_checkpointing": replace(wish, gradient_checkpointing=None),
         "train.optimizer": replace(wish, optimizer=None),
     }
-    for key, freer in freed.items():
-        tried = best(freer, option.method.name, option.train.seq_len)
-        if freer != wish and tried.fits == "safe":
+    pinned = [key for key, freer in freed.items() if freer != wish]
+    for key in pinned:
+        tried = best(freed[key], option.method.name, option.train.seq_len)
+        if tried.fits == "safe":
             yield f"Leave out {key}: needs {gib(tried.memory.peak_bytes)}."
+            return
+    if len(pinned) > 1:
+        freest = replace(wish, micro_batch=None, gradient_checkpointing=None, optimizer=None)
+        tried = best(freest, option.method.name, option.train.seq_len)
+        if tried.fits == "safe":
+            yield f"Leave out {' and '.join(pinned)}: needs {gib(tried.memory.peak_bytes)}."
 
 
 def _shorter(wish: Wish, option: Option, job: Job) -> Iterator[str]:

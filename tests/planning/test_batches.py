@@ -1,0 +1,58 @@
+"""Packing, padding and steps."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tui_ft.planning.batches import packed, padded_tokens, steps_per_epoch
+
+lengths = st.lists(st.integers(1, 300), min_size=1, max_size=200)
+
+
+def best_fit_decreasing(rows: list[int], room: int) -> int:
+    """The plain algorithm, one row after the other."""
+    free: list[int] = []
+    for row in sorted((min(row, room) for row in rows), reverse=True):
+        fitting = [space for space in free if space >= row]
+        if fitting:
+            free.remove(min(fitting))
+            free.append(min(fitting) - row)
+        else:
+            free.append(room - row)
+    return len(free)
+
+
+@given(lengths, st.integers(1, 512))
+def test_packing_counts_what_best_fit_decreasing_makes(rows: list[int], room: int) -> None:
+    assert packed(rows, room) == best_fit_decreasing(rows, room)
+
+
+@given(lengths, st.integers(1, 512))
+def test_packing_loses_no_token_and_makes_no_more_sequences_than_rows(rows: list[int], room: int) -> None:
+    tokens = sum(min(row, room) for row in rows)
+    assert math.ceil(tokens / room) <= packed(rows, room) <= len(rows)
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=4), st.integers(1, 3))
+def test_padding_is_the_expected_longest_of_a_batch(rows: list[int], size: int) -> None:
+    draws = [max(draw) for draw in itertools.product(rows, repeat=size)]
+    assert padded_tokens(sorted(rows), size) == pytest.approx(sum(draws) / len(draws))
+
+
+def test_nothing_to_pad() -> None:
+    assert padded_tokens([], 4) == 0
+
+
+@pytest.mark.parametrize(
+    ("sequences", "micro_batch", "grad_accum", "steps"),
+    [(558, 4, 4, 35), (1, 4, 4, 1), (16, 4, 4, 1), (17, 4, 4, 2)],
+)
+def test_steps_are_counted_as_the_trainer_does(
+    sequences: int, micro_batch: int, grad_accum: int, steps: int
+) -> None:
+    assert steps_per_epoch(sequences, micro_batch, grad_accum) == steps
