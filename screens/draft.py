@@ -258,7 +258,8 @@ def load(home: Home) -> Draft:
 def save(draft: Draft, home: Home) -> TuiFtError | None:
     """Keep the draft. Returns the problem when the home folder refuses: the wizard can go on without."""
     try:
-        write_atomically(home.session, dumps(draft), durable=False)
+        # A file name need not be text; such a one cannot be kept, but must not stop anybody.
+        write_atomically(home.session, dumps(draft).encode("utf-8", "replace"), durable=False)
     except TuiFtError as error:
         return error
     return None

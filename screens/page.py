@@ -70,6 +70,7 @@ class Page(Screen[None]):
     def __init__(self) -> None:
         super().__init__(classes="" if self.wide_rail else "-no-rail")
         self._note = ""
+        self._whole = False
         self._since = 0.0
 
     # What a page says
@@ -178,13 +179,27 @@ class Page(Screen[None]):
 
     # Slow work
 
-    def start(self, work: Coroutine[Any, Any, None], note: str) -> None:
+    def start(self, work: Coroutine[Any, Any, None], note: str, *, whole: bool = False) -> None:
         """Run a coroutine with `note` in the progress line; shows what goes wrong instead of raising.
 
-        One at a time per page: a new one takes the place of the one before.
+        One at a time per page: a new one takes the place of the one before, unless that must be done
+        `whole`, such as starting a process.
         """
+        if self.must_wait():
+            work.close()
+            return
+        self._whole = whole
         self.notice.clear()
+        self._since = monotonic()
+        self._set_note(note)
         self.run_worker(self._guard(work, note), exclusive=True, group="page", exit_on_error=False)
+
+    def must_wait(self) -> bool:
+        """Something is at work that must not be cut short; says so."""
+        if self._whole and self.busy:
+            self.shell.say("One moment: this must be done first.")
+            return True
+        return False
 
     def progress(self, note: str) -> None:
         """Change the progress line; may be called from any thread."""
@@ -228,7 +243,8 @@ class Page(Screen[None]):
 
     def action_back(self) -> None:
         """One level back; the app knows where that is."""
-        self.shell.back()
+        if not self.must_wait():
+            self.shell.back()
 
     def action_scroll(self, direction: int) -> None:
         """Page up or down, wherever the focus is."""

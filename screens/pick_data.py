@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from textual import on
 from textual.app import ComposeResult
 
+from tui_ft.errors import InputError
 from tui_ft.text import percent
 
 from . import keys
@@ -128,6 +129,8 @@ class PickDataPage(Page):
             self.start(self._check(typed), f"Reading {Path(typed).name}")
 
     async def _check(self, path: str) -> None:
+        if not _is_text(path):
+            raise InputError("the name of this file is not text", where=path, fix="Rename it.")
         absolute = path if path.startswith("hub:") else str(Path(path).expanduser().absolute())
         # What belonged to the data before (mapping, accepted findings, own splits) does not fit this one.
         stale = dict.fromkeys(f"data.{key}" for key in self.draft.recipe.get("data", {}))
@@ -169,6 +172,15 @@ def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
     say("Reading the rows")
     limit = draft.value("train.seq_len")
     return check(data, base=Path.cwd(), tokenizer=tokenizer, seq_len=limit, progress=progress)
+
+
+def _is_text(path: str) -> bool:
+    """False for names with bytes that no character stands for; a recipe could not hold them."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def demo_data() -> str:

@@ -281,11 +281,12 @@ class PlanPage(Page):
     def action_start(self) -> None:
         """Start the run in the background and open its dashboard."""
         if self.busy:
-            self.shell.say("The plan is still being worked out.")
+            if not self.must_wait():
+                self.shell.say("The plan is still being worked out.")
         elif self.draft.plan is None:
             self.shell.say("There is no plan yet.")
         else:
-            self.start(self._start(), "Starting the run")
+            self.start(self._start(), "Starting the run", whole=True)
 
     async def _start(self) -> None:
         draft, home = self.draft, self.shell.home

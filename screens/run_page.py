@@ -96,7 +96,7 @@ class RunPage(Page):
 
     def launch(self, start: Callable[[RunFolder], object], note: str) -> None:
         """Start a process of this run."""
-        self.start(self._launch(start), note)
+        self.start(self._launch(start), note, whole=True)
 
     async def _launch(self, start: Callable[[RunFolder], object]) -> None:
         folder = self.folder

@@ -31,6 +31,9 @@ ANSWERS = {
 }
 
 
+_REACHED = {"welcome": 0, "question": 0, "verdict": 0, "hardware": 1, "model": 2, "data": 3}
+
+
 def hardware() -> Hardware:
     """A rented box with one card."""
     gpu = Gpu(
@@ -82,8 +85,10 @@ def report() -> DatasetReport:
         usable_rows=620,
         mapping=ColumnMapping("prompt-completion", {"prompt": "ticket", "completion": "answer"}, True),
         findings=(
-            Finding("unparseable", "error", 3, "3 rows cannot be read.", "They are lost.", "Repair these lines.",
-                    (Example("support.jsonl", 211, '{"ticket": "My printer'),)),
+            Finding(
+                "unparseable", "error", 3, "3 rows cannot be read.", "They are lost.", "Repair these lines.",
+                (Example("support.jsonl", 211, '{"ticket": "My printer'),),
+            ),
             Finding("duplicates", "warning", 12, "12 rows are an exact copy of an earlier row.", "", ""),
             Finding("unused-columns", "info", 1, "Some columns are not used: agent.", "", ""),
         ),
@@ -140,7 +145,9 @@ def wizard(home: Path, place: Place, *, color: terminal.Color = "truecolor", asc
     app.draft = Draft(
         place=place,
         answers={} if place in ("welcome", "question") else ANSWERS,
-        reached={"welcome": 0, "question": 0, "verdict": 0, "hardware": 1, "model": 2, "data": 3}.get(place, 4),
+        reached={"welcome": 0, "question": 0, "verdict": 0, "hardware": 1, "model": 2, "data": 3}.get(
+            place, 4
+        ),
         name="" if place in ("welcome", "question", "verdict") else "support-json",
         recipe={}
         if place in ("welcome", "question")
