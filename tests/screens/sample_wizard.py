@@ -18,7 +18,7 @@ from tui_ft.planning.plan import MemoryEstimate, Plan, Range, Reason
 from tui_ft.settings import Home
 
 GIB = 1 << 30
-ANSWERS = {
+ANSWERS: dict[str, str | tuple[str, ...]] = {
     "gap": "form",
     "behaviour": ("format",),
     "tried": ("instructions", "few_shot"),
@@ -145,9 +145,7 @@ def wizard(home: Path, place: Place, *, color: terminal.Color = "truecolor", asc
     app.draft = Draft(
         place=place,
         answers={} if place in ("welcome", "question") else ANSWERS,
-        reached={"welcome": 0, "question": 0, "verdict": 0, "hardware": 1, "model": 2, "data": 3}.get(
-            place, 4
-        ),
+        reached=_REACHED.get(place, 4),
         name="" if place in ("welcome", "question", "verdict") else "support-json",
         recipe={}
         if place in ("welcome", "question")

@@ -14,6 +14,7 @@ from tui_ft.screens.draft import Place
 from tui_ft.screens.theme import LIGHT
 
 from tests.screens import sample_run
+from tests.screens.pilot import settled
 from tests.screens.sample_wizard import wizard
 
 Compare = Callable[..., bool]
@@ -35,7 +36,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
 @pytest.mark.parametrize("place", ["welcome", "question", "verdict", "hardware", "model", "data", "plan"])
 def test_pages(snap_compare: Compare, tmp_path: Path, place: Place, size: tuple[int, int]) -> None:
-    assert snap_compare(wizard(tmp_path, place), terminal_size=size)
+    assert snap_compare(wizard(tmp_path, place), terminal_size=size, run_before=settled)
 
 
 @pytest.mark.usefixtures("_clock")
