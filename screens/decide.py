@@ -253,7 +253,8 @@ def describe(verdict: Verdict, width: int) -> list[Content]:
         tried.append(("left open", " ".join(verdict.unanswered)))
     if tried:
         lines += [Content(""), *facts(tried, width)]
-    return lines
+    rests_on = "A to E are the five published guides that the advice rests on."
+    return [*lines, Content(""), *hang("", ink(rests_on, MUTED), width)]
 
 
 def _titled(title: str, lines: Iterable[Content]) -> list[Content]:
@@ -267,6 +268,6 @@ def _bullets(texts: Sequence[str], width: int) -> list[Content]:
 def _reasons(reasons: Sequence[Reason], sign: str, style: str, width: int) -> list[Content]:
     lines = []
     for reason in reasons:
-        source = f"   guides {', '.join(reason.guides)}" if reason.guides else ""
+        source = f"  ({', '.join(reason.guides)})" if reason.guides else ""
         lines += hang(ink(sign, style), join(ink(reason.text), ink(source, MUTED)), width)
     return lines

@@ -164,16 +164,21 @@ class Draft:
             model = self.model_id.rpartition("/")[2]
             found = (_verdict_words(self), _hardware_words(self), model, _data_words(self), _plan_words(self))
             summaries = (*found, "", "", "")
-        return tuple(Step(i + 1, name, self._state(i), summaries[i]) for i, name in enumerate(STEPS))
+        states = [self._state(i) for i in range(len(STEPS))]
+        return tuple(
+            Step(i + 1, name, states[i], summaries[i] if states[i] != "ahead" else "")
+            for i, name in enumerate(STEPS)
+        )
 
     def _state(self, step: int) -> State:
         if step == self.step:
             return "here"
         if step >= _FIRST_OF_RUN:
             return "done" if self.run and step - _FIRST_OF_RUN < self.finished else "ahead"
-        if step == 3 and self.report is not None and self.report.blocked and not self.at_run:
-            return "look"
-        return "done" if step < self.reached or self.at_run else "ahead"
+        if step >= self.reached and not self.at_run:
+            return "ahead"
+        blocked = step == 3 and self.report is not None and self.report.blocked and not self.at_run
+        return "look" if blocked else "done"
 
     def closed(self, step: int) -> str:
         """Why a step cannot be opened yet; "" when it can."""
@@ -302,8 +307,11 @@ def _hardware_words(draft: Draft) -> str:
         return ""
     gpus = draft.hardware.usable_gpus
     if not gpus:
-        return "CPU"
-    return gpus[0].name if len(gpus) == 1 else f"{len(gpus)} × {gpus[0].name}"
+        return "processor only"
+    from tui_ft.hardware.describe import short_name
+
+    name = short_name(gpus[0].name)
+    return name if len(gpus) == 1 else f"{len(gpus)} × {name}"
 
 
 def _data_words(draft: Draft) -> str:
@@ -315,5 +323,6 @@ def _data_words(draft: Draft) -> str:
 def _plan_words(draft: Draft) -> str:
     if draft.plan is None:
         return ""
-    rank = f" rank {draft.plan.method.rank}" if draft.plan.method.rank else ""
-    return f"{draft.plan.method.name}{rank}"
+    names = {"lora": "LoRA", "qlora": "QLoRA", "dora": "DoRA", "full": "full"}
+    rank = f", rank {draft.plan.method.rank}" if draft.plan.method.rank else ""
+    return f"{names[draft.plan.method.name]}{rank}"

@@ -155,10 +155,10 @@ def wizard(home: Path, place: Place, *, color: terminal.Color = "truecolor", asc
             "train": {"epochs": 3},
             "limits": {"price_per_hour": 0.55},
         },
-        verdict=decide(ANSWERS),
+        verdict=decide(ANSWERS) if place not in ("welcome", "question") else None,
         hardware=hardware(),
-        facts=model(),
-        report=report(),
-        plan=plan(),
+        facts=model() if _REACHED.get(place, 4) >= 2 else None,
+        report=report() if _REACHED.get(place, 4) >= 3 else None,
+        plan=plan() if _REACHED.get(place, 4) >= 4 else None,
     )
     return app
