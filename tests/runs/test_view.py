@@ -73,6 +73,18 @@ def test_steps_after_the_resumed_checkpoint_are_forgotten(run: RunFolder) -> Non
     assert found.loss == 9.0
 
 
+def test_a_run_begun_again_begins_its_curves_again(run: RunFolder) -> None:
+    with EventLog(run.events) as log:
+        log.append("start", job="train", resumed_from=None)
+        for number in range(1, 4):
+            step(log, number)
+        log.append("start", job="evaluate")
+        assert view(run).curves["loss"].steps == (1, 2, 3)
+        log.append("start", job="train", resumed_from=None)
+        step(log, 1, loss=7.0)
+    assert view(run).curves["loss"].values == (7.0,)
+
+
 def test_an_evaluation_afterwards_leaves_the_training_finished(run: RunFolder) -> None:
     status.write(run, Status("finished", step=40, steps=40))
     with status.hold(run, "evaluate"):

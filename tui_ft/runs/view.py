@@ -200,16 +200,16 @@ class RunWatcher:
     def _take_start(self, event: Event, at: float) -> None:
         if event.get("job", "train") != "train":
             return
-        step = event.get("resumed_from")
-        if isinstance(step, int):
-            # The run went back to its checkpoint; what came after it is done again.
-            for builder in self._builders.values():
-                builder.cut(step)
-            if self._best is not None and self._best.step > step:
-                self._best = None
-        self._step_seconds.clear()
-        if not isinstance(step, int) or self._last_step.get("step", 0) > step:
+        found = event.get("resumed_from")
+        step = found if isinstance(found, int) else 0
+        # The run goes on from its checkpoint, or begins again; what came after that is done anew.
+        for builder in self._builders.values():
+            builder.cut(step)
+        if self._best is not None and self._best.step > step:
+            self._best = None
+        if self._last_step.get("step", 0) > step:
             self._last_step = {}
+        self._step_seconds.clear()
         self._started = self._started or at or None
 
     def _take_step(self, event: Event) -> None:
