@@ -12,7 +12,7 @@ from textual.filter import LineFilter
 # One cell for one cell, so that a line keeps its width: each character above stands for the one below it.
 _ASCII = str.maketrans(
     "○●◉✓✗▲▼▪▫·…–—−×±≈≤≥→←↑↓↕›‹▸▾°─━│┃┌┐└┘├┤┬┴┼╭╮╰╯▁▂▃▄▅▆▇█▓▒░▔▎▊▌▐▀☐☑’‘“”²³αΔµ",
-    "o**+x^v#o.~---x~~<>><^v|><>v'-=||+++++++++++++__-===*##=--||||^o*''\"\"23aDu",
+    "o**+x^v@o.~---x~~<>><^v|><>v'-=||+++++++++++++__-===*##=--||||^o*''\"\"23aDu",
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -19,12 +20,14 @@ from tests.screens.pilot import (
     text_of,
     until,
 )
+from tests.screens.terminal_pty import wizard
+from tui_ft.runs.folder import list_runs
+from tui_ft.runs.status import reality
 from tui_ft.settings import Home
 
 
-@pytest.mark.train
-async def test_start_watch_compare_and_export(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home")
+def at_the_plan(tmp_path: Path, home: Home, **train: int) -> None:
+    """The wizard was left at the plan."""
     left = drafts.Draft(
         place="plan",
         reached=4,
@@ -32,11 +35,36 @@ async def test_start_watch_compare_and_export(tmp_path: Path) -> None:
         recipe={
             "model": {"id": str(model_folder(tmp_path))},
             "data": {"path": str(data_file(tmp_path))},
-            "train": {"max_steps": 4, "eval_every": 2},
+            "train": train,
             "evaluate": {"max_rows": 4, "max_new_tokens": 8},
         },
     )
     assert drafts.save(left, home) is None
+
+
+@pytest.mark.train
+def test_a_dropped_connection_does_not_touch_the_run(tmp_path: Path) -> None:
+    home = Home(tmp_path / "tui-ft")
+    at_the_plan(tmp_path, home, max_steps=12)
+    with wizard(tmp_path, environ={"OMP_NUM_THREADS": "1"}) as terminal:
+        terminal.read_until("SAFE")
+        terminal.send("\r")
+        terminal.read_until("the curve starts with the first step")
+        terminal.vanish()
+        assert terminal.process.wait(timeout=30) != 0
+    (folder,) = list_runs(home)
+    end = time.monotonic() + 300
+    while reality(folder).state not in ("finished", "failed", "lost") and time.monotonic() < end:
+        time.sleep(0.2)
+    assert reality(folder).state == "finished"
+    with wizard(tmp_path) as terminal:
+        terminal.read_until("Training is finished")
+
+
+@pytest.mark.train
+async def test_start_watch_compare_and_export(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    at_the_plan(tmp_path, home, max_steps=4, eval_every=2)
     async with running(make_app(home.root)) as pilot:
         assert "SAFE" in text_of(pilot, "#summary")
         await press(pilot, "enter")
