@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig
+from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerFast
 
 from tui_ft.errors import InputError
 from tui_ft.planning.activations import numbers
@@ -32,10 +32,10 @@ class Adapters:
 
 def load_tokenizer(plan: Plan, model: Model) -> Any:
     """The tokenizer the model came with."""
-    return AutoTokenizer.from_pretrained(
-        plan.model_folder or model.id,
-        revision=model.revision or None,
-        trust_remote_code=model.trust_remote_code,
+    # AutoTokenizer rebuilds classes such as GPT2Tokenizer from their vocabulary and drops how
+    # tokenizer.json splits text; this class takes the file as it is, like ChatTokenizer does.
+    return PreTrainedTokenizerFast.from_pretrained(
+        plan.model_folder or model.id, revision=model.revision or None
     )
 
 
@@ -46,7 +46,6 @@ def load_base(plan: Plan, model: Model) -> Any:
         "revision": model.revision or None,
         "trust_remote_code": model.trust_remote_code,
         "use_safetensors": True,
-        "attn_implementation": "sdpa",
         # Without a dtype some loaders take fp32, which doubles the memory.
         "dtype": torch.float32 if numbers(plan.method.name, plan.train.precision).weights == 4 else compute,
         "device_map": {"": 0 if plan.device == "cuda" else "cpu"},
