@@ -19,7 +19,7 @@ from . import keys
 from .draft import Draft
 from .ink import BAD, KEY, MUTED, STRONG, columns, ink, join, stack
 from .widgets.choice import Choice, Item
-from .widgets.lines import Prose
+from .widgets.lines import Lines, Prose
 
 ResultT = TypeVar("ResultT")
 
@@ -159,7 +159,7 @@ class Ask(Dialog[str]):
 
 
 class Reader(Dialog[None]):
-    """A text to scroll through."""
+    """A text to scroll through, or a function from its width to rows."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "close", "Close", show=False),
@@ -169,7 +169,14 @@ class Reader(Dialog[None]):
     ]
     hint = (("↑↓", "scroll"), ("home end", "start, end"), ("esc", "close"))
 
-    def __init__(self, title: str, text: Content | str, *, at_end: bool = False, wide: bool = True) -> None:
+    def __init__(
+        self,
+        title: str,
+        text: Content | str | Callable[[int], Sequence[Content]],
+        *,
+        at_end: bool = False,
+        wide: bool = True,
+    ) -> None:
         super().__init__(title)
         self._text, self._at_end = text, at_end
         self.set_class(wide, "-reading")
@@ -177,7 +184,7 @@ class Reader(Dialog[None]):
     def content(self) -> ComposeResult:
         """The text."""
         with VerticalScroll(id="reader"):
-            yield Prose(self._text)
+            yield Lines(self._text) if callable(self._text) else Prose(self._text)
 
     def on_mount(self) -> None:
         """Take the arrow keys."""

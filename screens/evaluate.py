@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from textual.app import ComposeResult
@@ -11,7 +13,7 @@ from textual.content import Content
 from tui_ft.text import duration, excerpt
 
 from . import keys
-from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, columns, hang, ink, join, mark, prose, stack
+from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, columns, fit, hang, ink, join, mark, prose
 from .run_page import RunPage
 from .widgets.bar import level
 from .widgets.lines import Lines
@@ -119,7 +121,8 @@ class EvaluatePage(RunPage):
             return
         from .dialogs import Reader
 
-        self.shell.push_screen(Reader("Answers", stack(samples(self._report.samples))))
+        found = self._report.samples
+        self.shell.push_screen(Reader("Answers", lambda width: samples(found, width)))
 
 
 def introduction(view: RunView, width: int) -> list[Content]:
@@ -226,17 +229,21 @@ def side_by_side(sample: Sample, width: int) -> list[Content]:
     ]
 
 
-def samples(found: tuple[Sample, ...]) -> list[Content]:
-    """All samples in full."""
+def samples(found: Sequence[Sample], width: int) -> list[Content]:
+    """All samples in full: question and expected answer, and below them base and tuned beside each other."""
     lines: list[Content] = []
     for number, sample in enumerate(found, 1):
-        lines.append(ink(f"{number} of {len(found)}", MUTED))
-        for name, text in (
-            ("Question", sample.prompt),
-            ("Expected", sample.reference),
-            ("Base", sample.base),
-            ("Tuned", sample.tuned),
-        ):
-            lines += [ink(name, STRONG), prose(text)]
-        lines.append(Content(""))
+        lines += hang(ink(f"question {number}  ", MUTED), prose(sample.prompt, STRONG), width)
+        lines += hang(ink("expected    ", MUTED), prose(sample.reference), width)
+        lines += [Content(""), *_beside("base", sample.base, "tuned", sample.tuned, width), Content("")]
     return lines
+
+
+def _beside(left_title: str, left: str, right_title: str, right: str, width: int) -> list[Content]:
+    half = (width - 3) // 2
+    columns_of = [
+        [ink(title, MUTED), *hang("", prose(text), half)]
+        for title, text in ((left_title, left), (right_title, right))
+    ]
+    bar = ink(" │ ", "$rule")
+    return [join(fit(a or Content(""), half), bar, b or Content("")) for a, b in zip_longest(*columns_of)]

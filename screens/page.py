@@ -115,7 +115,7 @@ class Page(Screen[None]):
     def on_mount(self) -> None:
         """Start drawing the progress line's seconds."""
         self._event_loop = asyncio.get_running_loop()
-        self.query_one("#command").display = bool(self.command())
+        self.query_one("#command").set_class(not self.command(), "-none")
         self.set_interval(1.0, self._tick)
 
     def on_resize(self, event: events.Resize) -> None:
@@ -134,7 +134,7 @@ class Page(Screen[None]):
         self.query_one("#rail-row", Lines).show(lambda width: [frame.rail_row(self.draft.steps(), width)])
         self.query_one("#rail-column", Lines).show(lambda width: frame.rail_column(self.draft.steps(), width))
         command = self.query_one("#command", Lines)
-        command.display = bool(self.command())
+        command.set_class(not self.command(), "-none")
         command.show(self._command_line)
 
     def refresh_footer(self) -> None:

@@ -72,6 +72,7 @@ class TuiFt(App[None], inherit_bindings=False):
         self.key_names: dict[str, str] = {}
         self._warned = False
         self._looked = False
+        self._no_machine = False
         self._broken: TuiFtError | None = None
         for theme in THEMES:
             self.register_theme(theme)
@@ -222,7 +223,7 @@ class TuiFt(App[None], inherit_bindings=False):
         """The machine in a few words, for the header."""
         if self.draft.hardware is None:
             self.look_at_machine()
-            return ink("looking at this machine …", MUTED)
+            return ink("machine unknown" if self._no_machine else "looking at this machine …", MUTED)
         return machine_line(self.draft)
 
     def look_at_machine(self) -> None:
@@ -236,8 +237,9 @@ class TuiFt(App[None], inherit_bindings=False):
 
         try:
             hardware = await in_thread(lambda: detect(self.home))
-        except Exception:  # the page says so; the header only stays empty
+        except Exception:  # the hardware page tries again and tells
             self.record_crash()
+            self._no_machine = True
             return
         self.change(hardware=hardware)
 

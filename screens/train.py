@@ -56,6 +56,10 @@ class TrainPage(RunPage):
         yield Lines(id="progress")
         yield Lines(id="news")
 
+    def command(self) -> str:
+        """The same on the command line."""
+        return f"tui-ft watch {self.draft.run}"
+
     def place_name(self) -> str:
         """The run's state."""
         if self.view is None:
