@@ -163,7 +163,7 @@ def number(value: float, step: float | None = None) -> str:
         digits = next((d for d in range(5) if math.isclose(round(step, d), step, rel_tol=1e-6)), 5)
         return f"{value:.{digits}f}"
     if size >= 100:
-        return f"{value:.0f}"
+        return f"{value:,.0f}"
     return f"{value:.1f}" if size >= 10 else f"{value:.2f}" if size >= 0.1 else f"{value:.3f}"
 
 
