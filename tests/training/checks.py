@@ -1,0 +1,105 @@
+"""Checks on tensors, run in a fork of the zygote so that the test process never loads torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import trl.trainer.utils
+from transformers import AutoModelForCausalLM
+from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+from trl.trainer.utils import add_fused_lm_head
+
+from tui_ft.training.dataset import Split, load
+from tui_ft.training.trainer import score_learned_positions_only
+
+QUESTION, ANSWER = [1, 20, 21, 22], [30, 31, 32, 33, 2]
+
+
+def _model(folder: str) -> Any:
+    torch.manual_seed(0)
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    add_fused_lm_head(model)
+    return model.eval()
+
+
+def _split(folder: Path, rows: list[tuple[list[int], list[int]]], **settings: Any) -> Split:
+    path = folder / "rows.parquet"
+    pq.write_table(
+        pa.table({"input_ids": [ids for ids, _ in rows], "labels": [labels for _, labels in rows]}), path
+    )
+    return load(path, **{"seq_len": 64, "packing": False, **settings})
+
+
+def _row(question: list[int], answer: list[int]) -> tuple[list[int], list[int]]:
+    return question + answer, [-100] * len(question) + answer
+
+
+def head_scores_learned_positions_only(model_folder: str, scratch: str) -> None:
+    """The fused head gives the same losses and gradients with and without the positions not learned from."""
+    split = _split(Path(scratch), [_row(QUESTION, ANSWER), _row(QUESTION * 3, ANSWER[:2])])
+    batch = DataCollatorForLanguageModeling(pad_token_id=0)(list(split.sequences))
+    positions: list[int] = []
+    kernel = trl.trainer.utils._ChunkedLogProbFunction
+
+    class Spy:
+        @staticmethod
+        def apply(hidden: Any, *rest: Any) -> Any:
+            positions.append(len(hidden))
+            return kernel.apply(hidden, *rest)
+
+    trl.trainer.utils._ChunkedLogProbFunction = Spy
+    results = []
+    for compact in (False, True):
+        if compact:
+            score_learned_positions_only()
+        model = _model(model_folder)
+        out = model(**batch, fused_lm_head=True)
+        out.loss.backward()
+        results.append((out.log_probs.detach(), model.model.layers[0].self_attn.q_proj.weight.grad))
+    assert positions == [2 * (3 * len(QUESTION) + 1), len(ANSWER) + 2]
+    torch.testing.assert_close(*(log_probs for log_probs, _ in results))
+    torch.testing.assert_close(*(gradient for _, gradient in results))
+
+
+def packed_documents_do_not_see_each_other(model_folder: str, scratch: str) -> None:
+    """Each document in a pack has the losses it has on its own."""
+    rows = [_row(QUESTION, ANSWER), _row([1, 40, 41], [50, 51, 2]), _row([1, 60], [61, 62, 63, 64, 2])]
+    model = _model(model_folder)
+    packed = _split(Path(scratch), rows, seq_len=32, packing=True)
+    assert len(packed.sequences) == 1
+    collate = DataCollatorForLanguageModeling(pad_token_id=0, padding_free=True)
+    with torch.no_grad():
+        together = model(**collate(list(packed.sequences)), fused_lm_head=True)
+        alone = [
+            model(
+                input_ids=torch.tensor([ids]), labels=torch.tensor([labels]), fused_lm_head=True
+            ).log_probs.sum()
+            for ids, labels in rows
+        ]
+    assert int(together.label_mask.sum()) == sum(len([x for x in labels if x != -100]) for _, labels in rows)
+    torch.testing.assert_close(together.log_probs.sum(), torch.stack(alone).sum(), rtol=1e-5, atol=1e-5)
+
+
+def rows_are_cut_counted_and_left_out(model_folder: str, scratch: str) -> None:
+    """Counts of cut and dropped rows, and what is left of each."""
+    rows = [
+        _row(QUESTION, ANSWER),  # whole at 9
+        _row(QUESTION, ANSWER + ANSWER),  # loses five learned tokens
+        _row(QUESTION * 3, ANSWER),  # loses all of them
+        ([1, 2, 3], [-100, -100, -100]),  # had none
+        ([7, 8], [7, 8]),  # the first token of a row is never predicted
+        ([7], [7]),
+    ]
+    split = _split(Path(scratch), rows, seq_len=9)
+    assert (split.rows, split.cut, split.dropped) == (6, 1, 3)
+    assert split.answer_tokens == 5 + 5 + 1
+    assert split.tokens == 9 + 9 + 2
+    assert split.sequences["input_ids"][:] == [QUESTION + ANSWER, QUESTION + ANSWER, [7, 8]]
+    assert split.sequences["labels"][1] == [-100] * 4 + ANSWER
+    empty = _split(Path(scratch), rows[2:4], seq_len=9)
+    assert (len(empty.sequences), empty.dropped) == (0, 2)
+    assert len(_split(Path(scratch), rows[2:4], seq_len=9, packing=True).sequences) == 0
