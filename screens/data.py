@@ -13,7 +13,7 @@ from textual.content import Content
 from tui_ft.text import count, percent
 
 from . import keys
-from .ink import MUTED, STRONG, facts, hang, ink, join, mark, prose, spread, stack
+from .ink import MUTED, STRONG, facts, hang, ink, join, mark, prose, short_path, spread, stack
 from .page import Page, in_thread
 from .pick_data import check_data, know_model
 from .widgets.bar import histogram
@@ -53,7 +53,8 @@ class DataPage(Page):
 
     def command(self) -> str:
         """The same on the command line."""
-        return f"tui-ft check {' '.join(self.draft.data_paths)} --model {self.draft.model_id}"
+        paths = " ".join(map(short_path, self.draft.data_paths))
+        return f"tui-ft check {paths} --model {short_path(self.draft.model_id)}"
 
     def on_mount(self) -> None:
         """Show the report; read the data again after a resume or a change of the model."""

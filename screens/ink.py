@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 from textual.content import Content
 
@@ -39,6 +40,14 @@ def join(*parts: Content | str) -> Content:
 def stack(lines: Iterable[Content | str]) -> Content:
     """Lines below each other."""
     return Content("\n").join([line if isinstance(line, Content) else ink(line) for line in lines])
+
+
+def short_path(path: str) -> str:
+    """A path as one would type it here: relative inside the current folder, `~` for the home folder."""
+    for start, sign in ((Path.cwd(), ""), (Path.home(), "~/")):
+        if path.startswith(f"{start}/") and str(start) != "/":
+            return f"{sign}{path[len(str(start)) + 1 :]}"
+    return path
 
 
 def mark(kind: str) -> Content:

@@ -11,7 +11,7 @@ from textual.content import Content
 from tui_ft.text import parameters, size
 
 from . import keys
-from .ink import MUTED, STRONG, WARN, hang, ink, join, mark
+from .ink import MUTED, STRONG, WARN, hang, ink, join, mark, short_path
 from .ink import facts as fact_rows
 from .page import Page, in_thread
 from .widgets.lines import Lines
@@ -34,7 +34,7 @@ class ModelPage(Page):
 
     def command(self) -> str:
         """The same on the command line."""
-        return f"tui-ft fit {self.draft.model_id}"
+        return f"tui-ft fit {short_path(self.draft.model_id)}"
 
     def on_mount(self) -> None:
         """Show the facts; find them out after a resume."""

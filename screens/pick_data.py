@@ -14,7 +14,7 @@ from tui_ft.text import percent
 
 from . import keys
 from .files import Found, candidates, first_lines, recent_data
-from .ink import MUTED, STRONG, columns, ink, stack
+from .ink import MUTED, STRONG, columns, ink, short_path, stack
 from .page import Page, in_thread
 from .widgets.choice import Item
 from .widgets.finder import Finder
@@ -58,7 +58,7 @@ class PickDataPage(Page):
 
     def command(self) -> str:
         """The same on the command line."""
-        return f"tui-ft check DATA --model {self.draft.model_id}"
+        return f"tui-ft check DATA --model {short_path(self.draft.model_id)}"
 
     def on_mount(self) -> None:
         """Offer the demo, recent files, and what is in this folder."""

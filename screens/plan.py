@@ -15,7 +15,7 @@ from tui_ft.errors import InputError, TuiFtError
 from tui_ft.text import percent, size
 
 from . import keys, plan_text
-from .ink import MUTED, WARN, hang, ink, join, stack
+from .ink import MUTED, WARN, hang, ink, join, short_path, stack
 from .page import Page, in_thread
 from .pick_data import check_data, know_model
 from .widgets.choice import Choice, Item
@@ -49,11 +49,9 @@ class PlanPage(Page):
 
     def command(self) -> str:
         """The same on the command line."""
-        path = Path(self.draft.recipe_path) if self.draft.recipe_path else None
-        if path is None:
+        if not self.draft.recipe_path:
             return f"tui-ft train {self._file_name()}     (w writes that file)"
-        shown = path.name if path.parent == Path.cwd() else str(path)
-        return f"tui-ft train {shown}"
+        return f"tui-ft train {short_path(self.draft.recipe_path)}"
 
     def _file_name(self) -> str:
         name = self.draft.name or (self.draft.plan.name if self.draft.plan is not None else "recipe")
