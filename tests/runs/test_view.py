@@ -85,6 +85,21 @@ def test_a_run_begun_again_begins_its_curves_again(run: RunFolder) -> None:
     assert view(run).curves["loss"].values == (7.0,)
 
 
+def test_time_between_a_stop_and_a_resume_does_not_count(run: RunFolder) -> None:
+    events = [
+        {"t": 100.0, "kind": "start", "job": "train"},
+        {"t": 130.0, "kind": "step", "step": 1, "loss": 1.0},
+        {"t": 500.0, "kind": "phase", "job": "evaluate"},
+        {"t": 1000.0, "kind": "start", "job": "train", "resumed_from": 1},
+        {"t": 1010.0, "kind": "step", "step": 2, "loss": 1.0},
+    ]
+    run.events.write_text("".join(json.dumps(event) + "\n" for event in events))
+    status.write(run, Status("stopped", heartbeat=1012.0))
+    found = view(run)
+    assert found.started == 100.0
+    assert found.elapsed_s == 42.0
+
+
 def test_an_evaluation_afterwards_leaves_the_training_finished(run: RunFolder) -> None:
     status.write(run, Status("finished", step=40, steps=40))
     with status.hold(run, "evaluate"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import threading
@@ -17,6 +18,9 @@ from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import HEARTBEAT_S, State, Status
 
 Severity = Literal["info", "warning", "error"]
+
+
+_log = logging.getLogger(__name__)
 
 
 class Reporter:
@@ -70,12 +74,14 @@ class Reporter:
             self._status = replace(self._status, **changes)
 
     def event(self, kind: str, **values: Any) -> None:
-        """Append an event. A `text` among the values is shown to people as news."""
+        """Append an event. A `text` among the values is news for people; it is logged too."""
         self.events.append(kind, job=self._status.job, **values)
+        if values.get("text"):
+            _log.info("%s", values["text"])
 
     def alert(self, id: str, severity: Severity, what: str, action: str, *, step: int | None = None) -> None:  # noqa: A002
         """Append something the user should look at, with one proposed action."""
-        self.events.append("alert", id=id, severity=severity, what=what, action=action, step=step, text=what)
+        self.event("alert", id=id, severity=severity, what=what, action=action, step=step, text=what)
 
     def end(self, state: State, message: str, fix: str = "") -> None:
         """Say how the job ended. Waits until it is on the disk."""

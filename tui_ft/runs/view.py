@@ -100,7 +100,9 @@ class RunWatcher:
         self._step_seconds: deque[float] = deque(maxlen=_TIMED_STEPS)
         self._eval_seconds: deque[float] = deque(maxlen=8)
         self._started: float | None = None
-        self._last_time: float | None = None
+        self._attempt: float | None = None  # when the process now or last at work began
+        self._spent = 0.0  # seconds of earlier attempts
+        self._heard: float | None = None  # time of the last event of the training
 
     def poll(self, *, now: float | None = None) -> RunView:
         """The run as its files say now."""
@@ -147,7 +149,7 @@ class RunWatcher:
             gpus=self._gpus,
             host=self._host,
             started=self._started,
-            elapsed_s=self._elapsed(current, moment),
+            elapsed_s=self._elapsed(realities["train"], moment),
             eta_s=self._eta(current, step, steps),
             alerts=tuple(self._alerts),
             artefacts=artefacts(self.folder),
@@ -190,9 +192,10 @@ class RunWatcher:
             case "gauges":
                 self._gpus = gauges(event)
                 self._host = host(event)
-        if self._started is None and at:
-            self._started = at
-        self._last_time = at or self._last_time
+        if at and event.get("job", "train") == "train":
+            self._started = self._started or at
+            self._attempt = self._attempt or at
+            self._heard = at
         text = event.get("text")
         if isinstance(text, str) and text:
             self._news.append(News(at, excerpt(text, 200)))
@@ -210,7 +213,9 @@ class RunWatcher:
         if self._last_step.get("step", 0) > step:
             self._last_step = {}
         self._step_seconds.clear()
-        self._started = self._started or at or None
+        if self._attempt is not None and self._heard is not None:
+            self._spent += max(0.0, self._heard - self._attempt)
+        self._attempt = at or None
 
     def _take_step(self, event: Event) -> None:
         step = event.get("step")
@@ -235,11 +240,12 @@ class RunWatcher:
         if loss is not None and (self._best is None or loss < self._best.eval_loss):
             self._best = Best(step, loss)
 
-    def _elapsed(self, current: Reality, now: float) -> float | None:
-        if self._started is None:
+    def _elapsed(self, training: Reality, now: float) -> float | None:
+        """Seconds a process worked on the training; the time between a stop and a resume is left out."""
+        if self._attempt is None:
             return None
-        end = now if current.alive else current.status.heartbeat or self._last_time
-        return None if end is None else max(0.0, end - self._started)
+        end = now if training.alive else training.status.heartbeat or self._heard
+        return self._spent + max(0.0, (end or self._attempt) - self._attempt)
 
     def _eta(self, current: Reality, step: int, steps: Any) -> tuple[float, float] | None:
         """Seconds left, from the middle half of recent step times, and evaluations still to come."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from typing import Any
@@ -17,6 +18,10 @@ from tui_ft.training.gauges import peak_memory_bytes
 from tui_ft.training.trainer import NotFinite, Trainer
 from tui_ft.training.wishes import EndedEarly, Ending, Wishes
 
+_LOG_EVERY_S = 15.0
+
+_log = logging.getLogger(__name__)
+
 
 class Telemetry(TrainerCallback):  # type: ignore[misc]
     """One `step` event per update. Times leave evaluation and saving out."""
@@ -28,6 +33,7 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
         self._seconds = 0.0
         self._tokens_before = 0
         self._tokens = 0
+        self._logged = -math.inf
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock."""
@@ -64,6 +70,10 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
             accuracy=logs.get("mean_token_accuracy"),
             memory_bytes=peak_memory_bytes(args.device),
         )
+        now = time.monotonic()
+        if now - self._logged >= _LOG_EVERY_S:
+            self._logged = now
+            _log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, logs["loss"])
 
 
 class LearningCheck(TrainerCallback):  # type: ignore[misc]
