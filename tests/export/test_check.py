@@ -68,8 +68,11 @@ def test_finished_exports_get_their_name_and_failed_ones_do_not(tmp_path: Path, 
     aside = folder.exports / ".failed" / "gguf-q8_0"
     assert str(aside) in str(caught.value)
     assert (aside / checks.CHECK).is_file()
+    again = shop.scratch("merged")
+    with pytest.raises(RunFailed):
+        shop.publish("merged", again, Check("merged", "other weights", (measure(0.9),), {}))
     shop.close()
-    assert sorted(path.name for path in folder.exports.iterdir()) == [".failed", "merged"]
+    assert sorted(path.name for path in folder.exports.iterdir()) == [".failed"]
 
 
 def test_room_is_asked_for_before(tmp_path: Path, tiny: Path) -> None:

@@ -52,6 +52,10 @@ class Session:
         """Append an event; a `text` among the values is shown to people as news."""
         self._reporter.event(kind, **values)
 
+    def warn(self, id: str, what: str) -> None:  # noqa: A002
+        """Append something the user should look at."""
+        self._reporter.alert(id, "warning", what, "")
+
     def check(self) -> None:
         """Raise Stopped when a request or a signal asks for it."""
         asked = bool(self._stops.received)

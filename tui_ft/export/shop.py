@@ -62,28 +62,31 @@ class Shop:
     def publish(self, target: Target, made: Path, check: Check) -> Path:
         """Give a finished folder its final name, with its check in it; returns where it is.
 
-        Raises RunFailed when the check did not pass, after setting the folder aside.
+        What had this name before goes. Raises RunFailed when the check did not pass, after setting the
+        folder aside.
         """
         checks.save(made, check)
-        final = self.final(target) if check.passed else self.exports / ".failed" / folder_name(target)
+        final = self.final(target)
+        aside = self.exports / ".failed" / final.name
         try:
             for path in made.rglob("*"):
                 if path.is_file():
                     with path.open("rb") as file:
                         os.fsync(file.fileno())
-            final.parent.mkdir(exist_ok=True)
-            old = self._scratch / f"{final.name}.old"
-            if final.exists():
-                final.replace(old)
-            made.replace(final)
-            sync_folder(final.parent)
-            shutil.rmtree(old, ignore_errors=True)
+            if not check.passed:
+                aside.parent.mkdir(exist_ok=True)
+            for old in (final, aside):
+                # An export that was made from other weights is no result of this run any more.
+                if old.exists():
+                    old.replace(self.scratch("old") / old.name)
+            made.replace(final if check.passed else aside)
+            sync_folder(self.exports)
         except OSError as error:
             raise disk_problem(error, final) from error
         if not check.passed:
             raise RunFailed(
                 f"{target} failed its check: {check.complaint}",
-                where=str(final),
+                where=str(aside),
                 fix="It was set aside there and should not be used; check.json has all measurements.",
             )
         return final

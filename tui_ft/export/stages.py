@@ -47,12 +47,12 @@ class Stages:
         self._tuned = tuned_folder(self._folder, self._plan)
         self._tokenizer = tokenizer_of(self._plan)
         self._name = slug(self._recipe.name or self._plan.name)
-        self._shop = Shop(self._folder)
         self._failed: dict[Target, RunFailed] = {}
         if self._folder.lock.exists():
             session.phase("checking that the base is the one that was trained on")
             lock.check(self._folder, self._base)
         self._source = fingerprint(self._tuned)
+        self._shop = Shop(self._folder)
 
     def make(self, target: Target) -> Path:
         """Make one export. Raises RunFailed when it fails its check."""
@@ -118,7 +118,7 @@ class Stages:
             raise
         self._session.event("check", target=target, passed=True, text=f"{target} passed its check")
         for warning in check.warnings:
-            self._session.event("alert", id=f"export-{target}", severity="warning", what=warning, action="")
+            self._session.warn(f"export-{target}", f"{target}: {warning}")
         return final
 
     @cached_property
