@@ -33,6 +33,15 @@ def test_not_a_number_stops_before_the_weights_are_spoilt(workshop: Workshop) ->
     assert newest.step == steps[-1]["step"]
 
 
+def test_what_was_saved_is_not_overwritten(workshop: Workshop) -> None:
+    run = workshop.run()
+    assert workshop.train(run) == 0, log_of(run)
+    saved = checkpoints.listed(run)
+    assert workshop.train(run) == 2
+    assert "starting again would lose it" in view(run).message
+    assert checkpoints.listed(run) == saved
+
+
 def test_unbuilt_objectives_are_refused(workshop: Workshop) -> None:
     run = workshop.run(method={"objective": "dpo"})
     assert workshop.train(run) == 3

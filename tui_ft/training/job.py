@@ -50,6 +50,8 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     base = _base_folder(plan)
     _quiet()
     wishes = Wishes(reporter, stops)
+    if not resume:
+        _refuse_to_overwrite(folder)
     checkpoint = _find_checkpoint(folder, reporter) if resume else None
     checkpoints.sweep(folder)
     reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
@@ -78,6 +80,16 @@ def _refuse_unbuilt(plan: Plan) -> None:
             f"training with {plan.method.objective} is not built yet",
             where="method.objective",
             fix='Use "sft" to learn from answers, or "cpt" for plain text.',
+        )
+
+
+def _refuse_to_overwrite(folder: RunFolder) -> None:
+    saved = checkpoints.listed(folder)
+    if saved:
+        raise InputError(
+            f"this run has a checkpoint at step {saved[-1].step}; starting again would lose it",
+            where=folder.id,
+            fix=f"Go on from there with `tui-ft resume {folder.id}`.",
         )
 
 
