@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.tiny_model import make
 from tests.tuned_run import make_run, run_module, tiny_plan, write_adapter, write_rows
 from tui_ft.data.rows import Row
 from tui_ft.evaluation import report
-from tui_ft.runs import status
+from tui_ft.runs import control, launch, status
 from tui_ft.runs.events import EventReader
 from tui_ft.runs.folder import RunFolder
 
@@ -137,3 +138,22 @@ def test_one_job_at_a_time(run: RunFolder) -> None:
         done = run_module(WORKER, str(run.path))
     assert done.returncode == 2
     assert "already training" in done.stderr
+
+
+def test_started_in_the_background_and_stopped_by_request(run: RunFolder) -> None:
+    launch.start(run, "evaluate")
+    control.request(run, "stop")
+    assert wait(run).state == "stopped"
+    assert report.load(run.evaluation) is None
+    launch.start(run, "evaluate")
+    assert wait(run).state == "finished"
+    assert report.load(run.evaluation) is not None
+
+
+def wait(folder: RunFolder) -> status.Reality:
+    """The evaluation once its process has ended."""
+    deadline = time.monotonic() + 240
+    while status.alive(folder):
+        assert time.monotonic() < deadline, folder.log.read_text()
+        time.sleep(0.1)
+    return status.reality(folder, "evaluate")

@@ -107,9 +107,12 @@ def compare_weights(tuned: Any, merged: Any, dtype: torch.dtype) -> Weights:
     changed, excess = 0, 0.0
     own: set[str] = set()
     for name, module in adapted.items():
-        key = f"{_plain(name)}.weight"
+        # Stacked experts have no weight of that name; peft wraps their parameters one by one.
+        parameter = getattr(module, "parameter_name", "weight")
+        key = f"{_plain(name)}.{parameter}"
         own.add(key)
-        before, after = module.get_base_layer().weight.detach().float(), other[key].detach().float()
+        before = getattr(module.get_base_layer(), parameter).detach().float()
+        after = other[key].detach().float()
         changed += not torch.equal(before.to(dtype), after.to(dtype))
         if isinstance(module, LoraLayer) and not module.lora_variant:
             delta = sum(
