@@ -5,6 +5,7 @@ from __future__ import annotations
 from textual.app import ComposeResult
 from textual.content import Content
 
+from tui_ft.hardware.describe import gpu_label, short_name
 from tui_ft.hardware.facts import Gpu, Hardware
 from tui_ft.text import count, gib, percent
 
@@ -127,7 +128,7 @@ def _headline(hardware: Hardware) -> str:
     if not gpus:
         return "A run will use the processor: there is no GPU that can be used."
     if len(gpus) == 1:
-        return f"A run will use the {_short(gpus[0])}."
+        return f"A run will use the {short_name(gpus[0].name)}."
     return f"{len(gpus)} GPUs can be used; a run takes one of them."
 
 
@@ -138,16 +139,16 @@ def _meaning(hardware: Hardware) -> str:
 
 
 def _gpu_lines(hardware: Hardware) -> list[Content]:
-    usable = {gpu.uuid for gpu in hardware.usable_gpus}
+    usable = {gpu.id for gpu in hardware.usable_gpus}
     rows: list[list[Content | str]] = []
     for gpu in hardware.gpus:
         used = gpu.total_bytes - gpu.free_bytes if gpu.total_bytes and gpu.free_bytes is not None else None
         share = used / gpu.total_bytes if used is not None and gpu.total_bytes else None
-        state = "" if gpu.uuid in usable else "hidden" if not gpu.visible else "not usable"
+        state = "" if gpu.id in usable else "hidden" if not gpu.visible else "not usable"
         rows.append(
             [
-                join(ink(f"gpu {gpu.index}", MUTED)),
-                ink(_short(gpu), STRONG),
+                ink(gpu_label(gpu).lower(), MUTED),
+                ink(short_name(gpu.name), STRONG),
                 level(share, 12),
                 f"{gib(gpu.free_bytes)} free of {gib(gpu.total_bytes)}",
                 ink(state or _abilities(gpu), "$warn" if state else MUTED),
@@ -165,12 +166,6 @@ def _gpu_lines(hardware: Hardware) -> list[Content]:
         if any(gauges):
             rows.append(["", "", "", ink(" · ".join(filter(None, gauges)), MUTED)])
     return columns(rows, gap=2, widths=(9,))
-
-
-def _short(gpu: Gpu) -> str:
-    from tui_ft.hardware.describe import short_name
-
-    return short_name(gpu.name)
 
 
 def _abilities(gpu: Gpu) -> str:

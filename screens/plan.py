@@ -50,7 +50,7 @@ class PlanPage(Page):
     def command(self) -> str:
         """The same on the command line."""
         if not self.draft.recipe_path:
-            return f"tui-ft train {self._file_name()}     (w writes that file)"
+            return f"tui-ft train {self._file_name()}   (after w)"
         return f"tui-ft train {short_path(self.draft.recipe_path)}"
 
     def _file_name(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from tui_ft.screens import draft as drafts
 
 from tests.screens.pilot import (
@@ -22,6 +23,7 @@ from tests.screens.pilot import (
     type_text,
     until,
 )
+from tui_ft.errors import InputError
 from tui_ft.settings import Home
 
 
@@ -265,3 +267,51 @@ async def test_remapped_keys_work_and_are_shown(tmp_path: Path) -> None:
         assert "x runs" in shown(pilot)
         await press(pilot, "x")
         assert place(pilot) == "runs"
+
+
+async def test_a_recipe_opens_at_its_plan_and_edits_are_worked_out_at_once(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(
+        f'name = "mine"\n[model]\nid = "{model_folder(tmp_path)}"\n[data]\npath = "data/tickets.jsonl"\n'
+    )
+    data_file(tmp_path)
+    async with running(make_app(tmp_path / "home", recipe=recipe)) as pilot:
+        assert place(pilot) == "plan"
+        assert "SAFE" in text_of(pilot, "#summary")
+        await press(pilot, "down", "e")
+        await until(pilot, lambda: "method.rank" in shown(pilot))
+        await type_text(pilot, "many")
+        await press(pilot, "enter")
+        assert "should be" in shown(pilot)
+        await press(pilot, "ctrl+u")
+        await type_text(pilot, "32")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "was 16" in shown(pilot) or "was 8" in shown(pilot))
+        assert draft(pilot).value("method.rank") == 32
+        await press(pilot, "u")
+        assert draft(pilot).value("method.rank") is None
+        await press(pilot, "w", "ctrl+u")
+        await type_text(pilot, str(tmp_path / "saved"))
+        await press(pilot, "enter")
+        await until(pilot, lambda: "Written to" in shown(pilot))
+    assert 'name = "mine"' in (tmp_path / "saved.toml").read_text()
+
+
+async def test_every_option_of_a_recipe_can_be_reached(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'[model]\nid = "{model_folder(tmp_path)}"\n[data]\npath = "data/tickets.jsonl"\n')
+    data_file(tmp_path)
+    async with running(make_app(tmp_path / "home", recipe=recipe)) as pilot:
+        await press(pilot, "o")
+        await until(pilot, lambda: "All options" in shown(pilot))
+        await press(pilot, "enter")
+        await until(pilot, lambda: "model.revision" in shown(pilot))
+        await press(pilot, "escape")
+        assert place(pilot) == "plan"
+
+
+def test_a_wrong_recipe_is_told_before_the_screen_opens(tmp_path: Path) -> None:
+    recipe = tmp_path / "wrong.toml"
+    recipe.write_text('[model]\nid = "a/b"\n[data]\npath = "x"\n[train]\nepoch = 3\n')
+    with pytest.raises(InputError, match="epochs"):
+        make_app(tmp_path / "home", recipe=recipe)
