@@ -16,6 +16,7 @@ from tui_ft.screens.theme import LIGHT
 from tests.screens import sample_run
 from tests.screens.pilot import settled
 from tests.screens.sample_wizard import wizard
+from tui_ft.runs.folder import RunFolder
 
 Compare = Callable[..., bool]
 SIZES = ((80, 24), (120, 40))
@@ -69,6 +70,7 @@ def dashboard(home: Path, **options: Any) -> Any:
     """The dashboard of a run that waits for its user."""
     folder = sample_run.make_run(home)
     sample_run.leave(folder, "paused")
+    folder = RunFolder(folder.path.rename(folder.path.with_name("support-json-20260921-120000-abcd")))
     app = wizard(home, "train", **options)
     app.draft = app.draft.with_run(folder.id)
     assert os.environ["TZ"] == "UTC"
