@@ -17,25 +17,26 @@ from tui_ft.evaluation.talk import COMMANDS, Talk, hear
 from tui_ft.runs.folder import RunFolder
 
 
-def test_a_question_goes_to_the_model_with_all_that_was_said() -> None:
-    talk = Talk(system="Be brief.").answered("One?", "1")
+def test_a_question_goes_to_the_model_with_all_that_it_was_told_and_said() -> None:
+    talk = Talk(system="Be brief.").answered("tuned", "One?", "1").answered("base", "Eh?", "What?")
     reply = hear("  Two?\n", talk)
     assert reply.question == "Two?"
-    assert [(turn["role"], turn["content"]) for turn in talk.asked("Two?")] == [
+    assert [(turn["role"], turn["content"]) for turn in talk.asked("tuned", "Two?")] == [
         ("system", "Be brief."),
         ("user", "One?"),
         ("assistant", "1"),
         ("user", "Two?"),
     ]
+    assert [turn["content"] for turn in talk.asked("base", "Two?")] == ["Be brief.", "Eh?", "What?", "Two?"]
 
 
 def test_commands() -> None:
-    talk = Talk().answered("a", "b")
+    talk = Talk().answered("tuned", "a", "b").answered("base", "a", "c")
     assert hear("/base", talk).talk.speaker == "base"
     assert hear("/both", talk).talk.speaker == "both"
-    assert hear("/new", talk).talk.turns == ()
+    assert hear("/new", talk).talk == Talk()
     changed = hear("/system Answer in JSON.", talk).talk
-    assert (changed.system, changed.turns) == ("Answer in JSON.", ())
+    assert changed == Talk(system="Answer in JSON.")
     assert hear("/system", changed).talk.system == ""
     assert hear("/quit", talk).leave
     assert all(name in hear("/help", talk).say for name in COMMANDS)

@@ -90,17 +90,17 @@ def _turn(talk: Talk, models: Models, tokenizer: ChatTokenizer) -> Talk:
     if not reply.question:
         return reply.talk
     speakers: tuple[Which, ...] = ("base", "tuned") if talk.speaker == "both" else (talk.speaker,)
-    answer = ""
     for which in speakers:
         print(f"{which:<6}", end="", flush=True)
-        answer = _answer(models, which, talk, reply.question, tokenizer)
-    return talk.answered(reply.question, answer) if answer else talk
+        if answer := _answer(models, which, talk, reply.question, tokenizer):
+            talk = talk.answered(which, reply.question, answer)
+    return talk
 
 
 def _answer(models: Models, which: Which, talk: Talk, question: str, tokenizer: ChatTokenizer) -> str:
     """The model's answer, printed while it is made; what there is of it when Ctrl-C cuts it short."""
     try:
-        text = prompt_text(talk.asked(question), tokenizer)
+        text = prompt_text(talk.asked(which, question), tokenizer)
     except InputError as error:
         print(sanitize(str(error), multiline=True))
         return ""

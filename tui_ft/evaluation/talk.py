@@ -8,6 +8,7 @@ from typing import Literal
 from tui_ft.data.rows import Message
 from tui_ft.text import nearest
 
+Model = Literal["base", "tuned"]
 Speaker = Literal["base", "tuned", "both"]
 
 COMMANDS = {
@@ -23,21 +24,33 @@ COMMANDS = {
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """A conversation: who answers, and what was said. `turns` begin with a user message."""
+    """Who answers, and what each model was told and said.
+
+    Each has a conversation of its own: a base that sees the tuned model's answers would copy their form.
+    """
 
     speaker: Speaker = "tuned"
     system: str = ""
-    turns: tuple[Message, ...] = ()
+    base: tuple[Message, ...] = ()
+    tuned: tuple[Message, ...] = ()
 
-    def asked(self, question: str) -> tuple[Message, ...]:
+    def asked(self, which: Model, question: str) -> tuple[Message, ...]:
         """The messages for a model that has to answer this question next."""
         before = (Message(role="system", content=self.system),) if self.system else ()
-        return (*before, *self.turns, Message(role="user", content=question))
+        return (*before, *self._turns(which), Message(role="user", content=question))
 
-    def answered(self, question: str, answer: str) -> Talk:
-        """The conversation with one more question and its answer."""
+    def answered(self, which: Model, question: str, answer: str) -> Talk:
+        """The same with one more question and answer in this model's conversation."""
         more = (Message(role="user", content=question), Message(role="assistant", content=answer))
-        return replace(self, turns=(*self.turns, *more))
+        turns = (*self._turns(which), *more)
+        return replace(self, base=turns) if which == "base" else replace(self, tuned=turns)
+
+    def anew(self, system: str) -> Talk:
+        """Nothing said yet, with this system prompt."""
+        return replace(self, system=system, base=(), tuned=())
+
+    def _turns(self, which: Model) -> tuple[Message, ...]:
+        return self.base if which == "base" else self.tuned
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +75,7 @@ def hear(line: str, talk: Talk) -> Reply:
         case "/help":
             return Reply(talk, say="\n".join(f"{name:<9}{meaning}" for name, meaning in COMMANDS.items()))
         case "/new":
-            return Reply(replace(talk, turns=()), say="The conversation is forgotten.")
+            return Reply(talk.anew(talk.system), say="The conversation is forgotten.")
         case "/system":
             system = rest.strip()
             said = (
@@ -70,14 +83,14 @@ def hear(line: str, talk: Talk) -> Reply:
                 if system
                 else "No system prompt now."
             )
-            return Reply(replace(talk, system=system, turns=()), say=said)
+            return Reply(talk.anew(system), say=said)
         case "/base":
             return Reply(replace(talk, speaker="base"), say="The base model answers now.")
         case "/tuned":
             return Reply(replace(talk, speaker="tuned"), say="The tuned model answers now.")
         case "/both":
             return Reply(
-                replace(talk, speaker="both"), say="Both models answer now; the tuned answer is remembered."
+                replace(talk, speaker="both"), say="Both models answer now, each in its own conversation."
             )
     close = nearest(command, COMMANDS)
     return Reply(
