@@ -21,7 +21,7 @@ DARK, LIGHT, ANSI_DARK, ANSI_LIGHT, MONO = (
 
 def _rgb(
     name: str, *, dark: bool, paper: str, raised: str, ink: str, muted: str, rule: str, accent: str,
-    cursor: str, warn: str, bad: str, mark: str,
+    cursor: str, warn: str, bad: str,
 ) -> Theme:  # fmt: skip
     return Theme(
         name=name,
@@ -43,9 +43,7 @@ def _rgb(
             "warn": warn,
             "bad": bad,
             "cursor": cursor,
-            "cursor-ink": ink,
             "cursor-style": "bold",
-            "mark": mark,
             "text-disabled": muted,
             "block-cursor-background": cursor,
             "block-cursor-foreground": ink,
@@ -98,9 +96,7 @@ def _ansi(name: str, *, dark: bool, accent: str, warn: str, bad: str) -> Theme:
             "warn": warn,
             "bad": bad,
             "cursor": "ansi_default",
-            "cursor-ink": "ansi_default",
             "cursor-style": "reverse",
-            "mark": "ansi_default",
             "text-muted": "ansi_default",
             "text-disabled": "ansi_default",
             "block-cursor-background": "ansi_default",
@@ -130,11 +126,11 @@ def _ansi(name: str, *, dark: bool, accent: str, warn: str, bad: str) -> Theme:
 THEMES = (
     _rgb(
         DARK, dark=True, paper="#15181d", raised="#1e232a", ink="#d8dce3", muted="#9aa3b0", rule="#3a424e",
-        accent="#5ec4b6", cursor="#203938", warn="#e2b26b", bad="#f2858b", mark="#2a3b4f",
+        accent="#5ec4b6", cursor="#203938", warn="#e2b26b", bad="#f2858b",
     ),
     _rgb(
         LIGHT, dark=False, paper="#fbfaf7", raised="#f0eeea", ink="#22272e", muted="#5a6370", rule="#b9bfc7",
-        accent="#0a6b62", cursor="#d3ebe6", warn="#7d4e00", bad="#b0232a", mark="#d9e4f2",
+        accent="#0a6b62", cursor="#d3ebe6", warn="#7d4e00", bad="#b0232a",
     ),
     _ansi(ANSI_DARK, dark=True, accent="ansi_cyan", warn="ansi_yellow", bad="ansi_bright_red"),
     _ansi(ANSI_LIGHT, dark=False, accent="ansi_blue", warn="ansi_magenta", bad="ansi_red"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 from textual.content import Content
-from tui_ft.screens import keys
+from tui_ft.screens import keys, shell
 from tui_ft.screens.widgets import frame
 
 TAKEN = {f"ctrl+{letter}" for letter in "bszhmij"}
@@ -73,3 +74,14 @@ def test_a_narrow_footer_drops_keys_but_not_the_main_one() -> None:
 
 def test_a_remapped_key_is_shown_by_its_new_name() -> None:
     assert "x stop and keep" in frame.footer(keys.footer("train"), 200, {"train.stop": "x"}).plain
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_key_does_something(place: str) -> None:
+    module, name = shell._PAGES[place]
+    page = getattr(importlib.import_module(f"tui_ft.screens.{module}"), name)
+    for key in keys.PLACES[place]:
+        assert hasattr(page, f"action_{key.action.partition('(')[0]}"), key.id
+    for key in keys.EVERYWHERE:
+        action = f"action_{key.action.partition('(')[0]}"
+        assert hasattr(page, action) or hasattr(shell.TuiFt, action), key.id

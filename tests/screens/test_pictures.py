@@ -35,7 +35,7 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("size", SIZES, ids=["80x24", "120x40"])
-@pytest.mark.parametrize("place", ["welcome", "question", "verdict", "hardware", "model", "data", "plan"])
+@pytest.mark.parametrize("place", ["welcome", "question", "verdict", "hardware", "data", "plan"])
 def test_pages(snap_compare: Compare, tmp_path: Path, place: Place, size: tuple[int, int]) -> None:
     assert snap_compare(wizard(tmp_path, place), terminal_size=size, run_before=settled)
 
