@@ -104,3 +104,13 @@ def test_few_rows_are_said_to_be_few() -> None:
     same = {"exact_match": 1.0}
     choice = Choice("label", ("exact_match",), "exact_match", "")
     assert "Only 8 rows" in judge(choice, same, same, {"exact_match": FLAT}, 8)[1]
+
+
+@pytest.mark.parametrize(
+    ("tuned_loss", "verdict"), [(1.99, "no clear difference"), (1.9, "clearly better"), (2.2, "worse")]
+)
+def test_a_sure_but_tiny_gain_in_loss_is_no_gain(tuned_loss: float, verdict: str) -> None:
+    choice = Choice("text", ("loss",), "loss", "")
+    sign = "tuned" if tuned_loss < 2 else "base"
+    change = Difference(tuned_loss - 2, tuned_loss - 2.005, tuned_loss - 1.995, sign)
+    assert judge(choice, {"loss": 2.0}, {"loss": tuned_loss}, {"loss": change}, 90)[0] == verdict

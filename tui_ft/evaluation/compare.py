@@ -15,6 +15,7 @@ Verdict = Literal["clearly better", "no clear difference", "worse"]
 
 RESAMPLES = 2000
 FEW_ROWS = 30
+MATERIAL_LOSS = 0.02  # share of the base's loss; a smaller gain can be sure and still mean nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ def judge(
     few = f" Only {rows} rows: more would make the answer surer." if rows < FEW_ROWS else ""
     if primary.better == "base":
         return "worse", f"The tuned model is worse than the base: {about}.{few}"
+    if choice.primary == "loss" and abs(primary.value) < MATERIAL_LOSS * base["loss"] and not lost:
+        return "no clear difference", f"Too small a difference to matter: {about}.{few}"
     if primary.better == "tuned" and not lost:
         weak = " Loss is a weak sign of quality; read the samples." if choice.primary == "loss" else ""
         return "clearly better", f"The tuned model is clearly better: {about}.{few}{weak}"
