@@ -230,7 +230,11 @@ class TuiFt(App[None], inherit_bindings=False):
         """Find out about the hardware, once, beside the interface."""
         if not self._looked:
             self._looked = True
-            self.run_worker(self._look_at_machine(), group="machine", exit_on_error=False)
+            # The first frame comes first: the look loads modules that would hold it up.
+            self.set_timer(0.05, self._start_look)
+
+    def _start_look(self) -> None:
+        self.run_worker(self._look_at_machine(), group="machine", exit_on_error=False)
 
     async def _look_at_machine(self) -> None:
         from tui_ft.hardware.detect import detect
