@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tui_ft.evaluation.compare import Difference, judge, paired_difference
+from tui_ft.evaluation.compare import Better, Difference, judge, paired_difference
 from tui_ft.evaluation.metrics import Choice
 
 SHARES = st.lists(st.floats(0, 1), min_size=1, max_size=40)
@@ -111,6 +111,6 @@ def test_few_rows_are_said_to_be_few() -> None:
 )
 def test_a_sure_but_tiny_gain_in_loss_is_no_gain(tuned_loss: float, verdict: str) -> None:
     choice = Choice("text", ("loss",), "loss", "")
-    sign = "tuned" if tuned_loss < 2 else "base"
+    sign: Better = "tuned" if tuned_loss < 2 else "base"
     change = Difference(tuned_loss - 2, tuned_loss - 2.005, tuned_loss - 1.995, sign)
     assert judge(choice, {"loss": 2.0}, {"loss": tuned_loss}, {"loss": change}, 90)[0] == verdict
