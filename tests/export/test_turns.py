@@ -63,8 +63,9 @@ def test_what_is_found_writes_what_the_template_writes(name: str, tokenizer: Cha
 
 
 def test_most_real_templates_are_found(tokenizer: ChatTokenizer) -> None:
-    found = [name for name in TEMPLATES if turns.find(tokenizer.with_template(TEMPLATES[name]))]
-    assert len(found) >= 0.75 * len(TEMPLATES)
+    real = [name for name in TEMPLATES if not name.endswith("_training")]
+    found = [name for name in real if turns.find(tokenizer.with_template(TEMPLATES[name]))]
+    assert len(found) >= 0.85 * len(real)
 
 
 @pytest.mark.parametrize(

@@ -68,7 +68,9 @@ def fetch(home: Home, check: Callable[[], None] = lambda: None) -> Path:
             command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-input", "--no-deps"]
             command += ["--disable-pip-version-check", "--only-binary=:all:", "--require-hashes"]
             command += ["--retries", "1", "--timeout", "15", "--target", str(fresh), "-r", str(listed)]
-            code, words = watch(command, dict(os.environ), check, limit_s=_FETCH_S)
+            # What a user set for pip in general must not get in the way of a folder of our own.
+            environment = {**os.environ, "PIP_USER": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+            code, words = watch(command, environment, check, limit_s=_FETCH_S)
             if code:
                 raise _unreachable(target, _last_line(words))
             if not target.exists():
