@@ -28,10 +28,10 @@ run: setup ## The main job: the wizard with the demo filled in; without a termin
 	@if [ -t 0 ] && [ -t 1 ]; then $(BIN)/tui-ft --recipe demo; else $(BIN)/tui-ft demo; fi
 
 test: setup ## All tests but the slow ones
-	$(BIN)/python -m pytest --cov --cov-report=term:skip-covered
+	$(BIN)/python -m pytest -n auto --cov --cov-report=term:skip-covered
 
 test-slow: setup ## The tests that take minutes
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n auto -m slow
 
 lint: setup ## Style, types and the direction of imports
 	$(BIN)/ruff check .

@@ -1,6 +1,6 @@
 """Time from exec to first frame: the wizard beside a bare Textual app, under a real pty, interleaved.
 
-    python bench/startup.py [rounds]
+python bench/startup.py [rounds]
 """
 
 from __future__ import annotations

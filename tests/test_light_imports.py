@@ -38,6 +38,6 @@ def test_the_screens_load_no_torch() -> None:
 
 
 def test_only_the_wizard_command_names_the_screens() -> None:
-    root = Path(__file__).parents[1] / "tui_ft"
-    naming = {path.name for path in root.rglob("*.py") if "tui_ft.screens" in path.read_text(encoding="utf-8")}
+    files = (Path(__file__).parents[1] / "tui_ft").rglob("*.py")
+    naming = {path.name for path in files if "tui_ft.screens" in path.read_text(encoding="utf-8")}
     assert naming == {"wizard.py"}

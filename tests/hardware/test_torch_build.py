@@ -31,7 +31,8 @@ PYTORCH_RELEASES_CODE_CC: dict[str, dict[str, set[int]]] = {
 def test_the_installed_torch() -> None:
     build = read_build(find_torch())
     assert build is not None
-    assert build.version == version("torch")
+    # The local part (+cpu, +cu130) may be missing from a wheel's metadata.
+    assert build.version.partition("+")[0] == version("torch").partition("+")[0]
 
 
 def test_a_cuda_build(fake_torch: Callable[..., Path]) -> None:

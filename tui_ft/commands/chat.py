@@ -16,5 +16,11 @@ def run(args: argparse.Namespace) -> ExitCode:
     if args.json:
         raise InputError("a conversation has no JSON form", where="--json", fix="Leave it out.")
     # A process of its own: torch never enters this one, and Ctrl-C ends the answer, not tui-ft.
-    code = subprocess.call([sys.executable, "-P", "-m", "tui_ft.evaluation.chat", str(folder.path)])
+    child = subprocess.Popen([sys.executable, "-P", "-m", "tui_ft.evaluation.chat", str(folder.path)])
+    while True:
+        try:
+            code = child.wait()
+            break
+        except KeyboardInterrupt:
+            continue  # the terminal sends Ctrl-C to both; the child knows what to do with it
     return ExitCode(code) if code in set(ExitCode) else ExitCode.RUN_FAILED

@@ -33,7 +33,5 @@ def run(args: argparse.Namespace) -> int:
         from tui_ft.pipeline import recipe_path
 
         recipe = recipe_path(args.recipe)
-    code: int = main(
-        args.home, recipe=recipe, ascii=args.ascii, color=args.color, mouse=not args.no_mouse
-    )
+    code: int = main(args.home, recipe=recipe, ascii=args.ascii, color=args.color, mouse=not args.no_mouse)
     return code
