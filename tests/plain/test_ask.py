@@ -83,7 +83,7 @@ def test_questionary_in_a_real_terminal() -> None:
     script = (
         "from tui_ft.plain.ask import Choice, asker\n"
         "c = [Choice('a', 'Apple'), Choice('b', 'Bread')]\n"
-        "print('chose', asker().choose('What?', c), flush=True)\n"
+        "print('chose', asker().choose('What?', c), 'indeed', flush=True)\n"
     )
     pid, terminal = pty.fork()
     if pid == 0:
@@ -92,7 +92,7 @@ def test_questionary_in_a_real_terminal() -> None:
     seen = b""
     pressed = False
     deadline = time.monotonic() + 20
-    while b"chose" not in seen and time.monotonic() < deadline:
+    while b"indeed" not in seen and time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.5)[0]:
             seen += os.read(terminal, 4096)
         if b"Bread" in seen and not pressed:
@@ -103,4 +103,4 @@ def test_questionary_in_a_real_terminal() -> None:
             os.write(terminal, b"\x1b[1;1R")
     os.close(terminal)
     os.waitpid(pid, 0)
-    assert b"chose b" in seen
+    assert b"chose b indeed" in seen
