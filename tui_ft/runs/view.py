@@ -198,7 +198,10 @@ class RunWatcher:
             self._heard = at
         text = event.get("text")
         if isinstance(text, str) and text:
-            self._news.append(News(at, excerpt(text, 200)))
+            # What a job found is often also how it ends; once is enough.
+            line = excerpt(text, 200)
+            if not self._news or self._news[-1].text != line:
+                self._news.append(News(at, line))
 
     def _take_start(self, event: Event, at: float) -> None:
         if event.get("job", "train") != "train":
