@@ -23,7 +23,7 @@ def follow(folder: RunFolder, job: Job, say: Say, *, patience_s: float = 30.0) -
     `patience_s` is how long a process may take to take its lock. KeyboardInterrupt leaves the run alone.
     """
     watcher = RunWatcher(folder)
-    told = _Told(since=reality(folder, job).status.started or 0.0)
+    told = _Told(reality(folder, job).status.started or 0.0, steps=job == "train")
     started = time.monotonic()
     while True:
         current = reality(folder, job)
@@ -51,8 +51,9 @@ def ended_well(folder: RunFolder, job: Job) -> None:
 class _Told:
     """What was said already, so that nothing is said twice, nor anything older than the job."""
 
-    def __init__(self, since: float) -> None:
+    def __init__(self, since: float, *, steps: bool) -> None:
         self._news_until = since
+        self._steps = steps
         self._step_at = 0.0
         self._step = 0
         self._last = ""
@@ -66,7 +67,7 @@ class _Told:
                 yield f"{_clock()}  {text}"
         now = time.monotonic()
         due = view.step > self._step and now - self._step_at >= _STEP_LINE_EVERY_S
-        if view.job == "train" and due and view.loss is not None:
+        if self._steps and due and view.loss is not None:
             self._step, self._step_at = view.step, now
             yield f"{_clock()}  {step_line(view)}"
 
