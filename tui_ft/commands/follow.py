@@ -9,19 +9,17 @@ from tui_ft.errors import RunFailed
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import reality
 from tui_ft.runs.view import RunView, RunWatcher
-from tui_ft.text import duration
+from tui_ft.text import duration, size
 
 Say = Callable[[str], None]
 
 _POLL_S = 0.5
 _STEP_LINE_EVERY_S = 5.0
+_PATIENCE_S = 30.0  # how long a process may take to take its lock
 
 
-def follow(folder: RunFolder, job: Job, say: Say, *, patience_s: float = 30.0) -> RunView:
-    """Say what happens until the job's process has ended; returns the run as it is then.
-
-    `patience_s` is how long a process may take to take its lock. KeyboardInterrupt leaves the run alone.
-    """
+def follow(folder: RunFolder, job: Job, say: Say) -> None:
+    """Say what happens until the job's process has ended. KeyboardInterrupt leaves the run alone."""
     watcher = RunWatcher(folder)
     told = _Told(reality(folder, job).status.started or 0.0, steps=job == "train")
     started = time.monotonic()
@@ -30,10 +28,23 @@ def follow(folder: RunFolder, job: Job, say: Say, *, patience_s: float = 30.0) -
         view = watcher.poll()
         for line in told.news(view):
             say(line)
-        waiting = current.status.state == "starting" and time.monotonic() - started < patience_s
+        waiting = current.status.state == "starting" and time.monotonic() - started < _PATIENCE_S
         if not current.alive and not waiting:
-            return watcher.poll()
+            return
         time.sleep(_POLL_S)
+
+
+def download_lines(say: Say) -> Callable[[int, int], None]:
+    """A progress callback for a download that says now and then how far it is."""
+    told_at = 0.0
+
+    def tell(done_bytes: int, total_bytes: int) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at >= _STEP_LINE_EVERY_S:
+            told_at = time.monotonic()
+            say(f"{_clock()}  fetching the weights, {size(done_bytes)} of {size(total_bytes)}")
+
+    return tell
 
 
 def ended_well(folder: RunFolder, job: Job) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tui_ft.commands.follow import ended_well
+from tui_ft.commands.follow import download_lines, ended_well
 from tui_ft.commands.output import emit, lines, note
 from tui_ft.commands.show import describe
 from tui_ft.commands.watch import watch
@@ -20,7 +20,7 @@ def run(args: argparse.Namespace) -> ExitCode:
     prepared = prepare(opened.recipe, opened.base, args.home, say=note)
     for warning in prepared.plan.warnings:
         note(f"! {warning}")
-    folder = start(prepared, args.home)
+    folder = start(prepared, args.home, progress=download_lines(note))
     if args.json:
         emit({"run": folder.id, "dir": str(folder.path), "pid": reality(folder).status.pid})
     else:

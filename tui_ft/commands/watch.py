@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from tui_ft.commands.follow import ended_well, follow
-from tui_ft.commands.output import emit, lines
+from tui_ft.commands.output import emit, lines, note
 from tui_ft.commands.show import describe
 from tui_ft.errors import ExitCode
 from tui_ft.runs.folder import RunFolder, find
@@ -29,8 +29,6 @@ def run(args: argparse.Namespace) -> ExitCode:
 
 def watch(folder: RunFolder) -> None:
     """Follow whatever job is at work in the folder; on Ctrl-C say that it goes on."""
-    from tui_ft.commands.output import note
-
     try:
         follow(folder, view(folder).job, note)
     except KeyboardInterrupt:

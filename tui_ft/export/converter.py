@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -163,8 +162,3 @@ def _last_line(words: str) -> str:
     """The last line that says something: where Python and pip put the reason."""
     lines = [line.strip() for line in words.splitlines() if line.strip()]
     return excerpt(lines[-1], 160) if lines else "no reason was given"
-
-
-def remove(home: Home) -> None:
-    """Forget the fetched converter."""
-    shutil.rmtree(folder(home), ignore_errors=True)

@@ -12,7 +12,7 @@ from tui_ft.advice.questions import DONT_KNOW, Answers, Question, as_document, n
 from tui_ft.advice.verdict import Verdict, decide
 from tui_ft.commands.eval import evaluate
 from tui_ft.commands.export import export
-from tui_ft.commands.follow import ended_well
+from tui_ft.commands.follow import download_lines, ended_well
 from tui_ft.commands.show import describe as describe_run
 from tui_ft.commands.watch import watch
 from tui_ft.data.describe import report_lines
@@ -233,7 +233,7 @@ def _changed(state: _Walk) -> Recipe:
 
 def _train(state: _Walk) -> _Walk:
     assert state.prepared is not None
-    folder = start(state.prepared, state.home)
+    folder = start(state.prepared, state.home, progress=download_lines(print))
     print(f"Started {folder.id}. It goes on when you leave; `tui-ft watch {folder.id}` comes back to it.")
     watch(folder)
     print("\n".join(describe_run(view(folder))))
