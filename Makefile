@@ -45,6 +45,10 @@ format: setup ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: setup ## Draw docs/keys.md and docs/recipe.md from the code
+	$(BIN)/python -m tui_ft.screens.keys > docs/keys.md
+	$(BIN)/python docs/reference.py
+
 screenshots: setup ## Draw the pictures of the docs from the app itself
 	$(BIN)/python docs/screenshots.py
 
@@ -54,4 +58,4 @@ bench: setup ## Time to first frame, beside a bare Textual app
 clean: ## Remove the virtual environment and caches
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis build *.egg-info
 
-.PHONY: help setup run test test-slow lint check format screenshots bench clean
+.PHONY: help setup run test test-slow lint check format docs screenshots bench clean
