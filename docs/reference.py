@@ -21,12 +21,12 @@ TARGET = Path(__file__).with_name("recipe.md")
 _HEAD = """\
 # The recipe
 
-A recipe is a TOML file: everything a run needs, to keep, edit, share and run again. Only `id` in `[model]` and `path` in
-`[data]` are required. What is left out is filled in from the box and the data, and the plan says why; what is written is kept.
-Paths are relative to the recipe. An unknown key is an error that names the nearest known one. `tui-ft recipe new` asks for the
-values, `tui-ft recipe check FILE` looks for mistakes.
+A recipe is a TOML file: everything a run needs, to keep, edit, share and run again. Only `id` in `[model]`
+and `path` in `[data]` are required. What is left out is filled in from the box and the data, and the plan
+says why; what is written is kept. Paths are relative to the recipe. An unknown key is an error that names
+the nearest known one. `tui-ft recipe new` asks for the values, `tui-ft recipe check FILE` looks for mistakes.
 
-This page is drawn from `tui_ft/recipe.py`.
+This page is drawn from `tui_ft/recipe.py`: `make docs`.
 """
 
 
