@@ -102,6 +102,19 @@ class Answers:
             if says_nothing(answer):
                 self._empty_words.add("short-answers", row.file, row.line, answer)
 
+    def merge(self, other: Answers) -> None:
+        """Add what another saw in the rows after those seen here."""
+        self._characters += other._characters
+        self._words += other._words
+        self._json += other._json
+        self._distinct.update(other._distinct)
+        for mine, theirs in (
+            (self._not_json, other._not_json),
+            (self._empty_words, other._empty_words),
+            (self._shortest, other._shortest),
+        ):
+            mine.merge(theirs)
+
     @cached_property
     def median_characters(self) -> int:
         """Half of the answers are longer. To be asked for after the last row."""

@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tui_ft.data.checks import written_as_json
+from tui_ft.data.checks import ROW_CHECKS, written_as_json
 from tui_ft.data.convert import to_row
 from tui_ft.data.masks import Encoded, LossOn, encode_rows
 from tui_ft.data.read import Meter, read_source
@@ -47,7 +47,8 @@ class Judged:
     """One place in a file: a row in canonical form, or the fault that leaves it out.
 
     A row that only the model's template refuses has both. `encoded` is there when a tokenizer is.
-    `as_json` tells which part was no text and became JSON.
+    `as_json` tells which part was no text and became JSON; `marks` are the findings of the row's own
+    checks, as (finding id, excerpt).
     """
 
     part: Part
@@ -55,6 +56,7 @@ class Judged:
     fault: Unreadable | Unusable | None = None
     encoded: Encoded | None = None
     as_json: str | None = None
+    marks: tuple[tuple[str, str], ...] = ()
 
 
 def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
@@ -142,7 +144,12 @@ def _converted(source_input: Input, system: str, meter: Meter | None) -> Iterato
                 fault = Unusable("bad-answers", row.file, row.line, "is marked as a bad answer")
                 yield Judged(part, fault=fault)
             else:
-                yield Judged(part, row, as_json=written_as_json(raw, mapping))
+                yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks_of(row))
+
+
+def marks_of(row: Row) -> tuple[tuple[str, str], ...]:
+    """What the checks of single rows find, as (finding id, excerpt)."""
+    return tuple((name, seen) for name, check in ROW_CHECKS.items() if (seen := check(row)) is not None)
 
 
 def _encoded(batch: Sequence[Judged], tokenizer: ChatTokenizer, loss_on: LossOn) -> Iterator[Judged]:

@@ -6,9 +6,10 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from tui_ft.data.checks import ROW_CHECKS, special_tokens
+from tui_ft.data.checks import special_tokens
 from tui_ft.data.masks import Encoded, LossOn, prove
-from tui_ft.data.observers import Answers, Leakage, LengthLimit, Repeats
+from tui_ft.data.observers import Leakage, LengthLimit, Repeats
+from tui_ft.data.panel import Panel
 from tui_ft.data.rows import DatasetReport, Lengths, Row, SplitSizes, Unreadable
 from tui_ft.data.split import SIDES, Side, Split, plan_split
 from tui_ft.data.stream import Input, Judged, Part
@@ -46,7 +47,7 @@ class Survey:
         self._tally = Tally()
         self._repeats = Repeats()
         self._leakage = Leakage()
-        self._answers = Answers()
+        self._panel = Panel()
         self._limit = LengthLimit(seq_len)
         self._ledger = Ledger()
         self._control = _control_tokens(tokenizer)
@@ -72,19 +73,18 @@ class Survey:
             self._leakage.see(row, tally)
         if judged.part == "main":
             self._repeats.see(row, tally)
-            self._answers.see(row)
-        self._check_row(row, judged.as_json)
+            self._panel.see(row)
+        self._check_row(judged, row)
         return self._see_tokens(judged, row)
 
-    def _check_row(self, row: Row, as_json: str | None) -> None:
+    def _check_row(self, judged: Judged, row: Row) -> None:
         tally = self._tally
-        for finding, check_row in ROW_CHECKS.items():
-            if (seen := check_row(row)) is not None:
-                tally.add(finding, row.file, row.line, seen)
+        for finding, mark in judged.marks:
+            tally.add(finding, row.file, row.line, mark)
         if self._control and (seen := special_tokens(row, self._control)) is not None:
             tally.add("special-tokens", row.file, row.line, seen)
-        if as_json is not None:
-            tally.add("written-as-json", row.file, row.line, as_json)
+        if judged.as_json is not None:
+            tally.add("written-as-json", row.file, row.line, judged.as_json)
         if row.chosen is not None:
             tally.add("pairs", row.file, row.line)
 
@@ -115,7 +115,7 @@ class Survey:
         """The report, after the last row."""
         tally, main = self._tally, next(given for given in self._inputs if given.part == "main")
         sizes, lengths = self._ledger.summary(self.split())
-        self._answers.state(tally)
+        self._panel.state(tally)
         self._limit.state(tally)
         for given in self._inputs:
             _state_input(given, tally)
@@ -128,8 +128,8 @@ class Survey:
             findings=tally.findings(self._data.ignore),
             sizes=sizes,
             lengths=lengths if self._tokenizer else None,
-            answers_look_like=self._answers.look,
-            median_answer_characters=self._answers.median_characters,
+            answers_look_like=self._panel.answers.look,
+            median_answer_characters=self._panel.answers.median_characters,
             columns=main.columns,
         )
 

@@ -31,6 +31,13 @@ class Tally:
         if len(examples) < _EXAMPLES:
             examples.append(Example(file, line, excerpt(text, _WIDTH)))
 
+    def merge(self, other: Tally) -> None:
+        """Add what another tally counted in the rows after those counted here."""
+        for finding, number in other._counts.items():
+            self._counts[finding] = self[finding] + number
+            examples = self._examples.setdefault(finding, [])
+            examples += other._examples.get(finding, [])[: _EXAMPLES - len(examples)]
+
     def take(self, finding: str, other: Tally) -> None:
         """Count what another tally has counted for this finding."""
         self._counts[finding] = other[finding]
