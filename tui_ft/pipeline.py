@@ -101,11 +101,17 @@ def prepare(recipe: Recipe, base: Path, home: Home, *, say: Say = lambda _: None
     hardware = detect(home)
     say(f"Looking at {recipe.model.id}")
     model = find_model(recipe, base, home)
-    tokenizer = ChatTokenizer.load(model.folder) if model.folder else None
+    tokenizer = ChatTokenizer.load(model.folder) if model.folder and _can_tokenise(model) else None
     say("Reading the data")
     report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
     say("Making the plan")
     return Prepared(recipe, base, hardware, model, tokenizer, report, make(recipe, model, report, hardware))
+
+
+def _can_tokenise(model: ModelFacts) -> bool:
+    """False for a folder with little more than config.json, which can be planned for all the same."""
+    assert model.folder is not None
+    return model.has_weights or (model.folder / "tokenizer.json").is_file()
 
 
 def ready(prepared: Prepared) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tui_ft.errors import EnvironmentProblem, InputError, TuiFtError
 from tui_ft.models import cached, catalogue
+from tui_ft.models.download import download
 from tui_ft.models.resolve import known_ids, resolve
 from tui_ft.settings import Home, hub_cache
 
@@ -235,7 +236,6 @@ def test_a_file_instead_of_a_folder(make_model: Any, own_home: Home) -> None:
         (["adapter_config.json", "adapter_model.safetensors"], "adapter, not a model"),
         (["model.Q4_K_M.gguf"], "cannot be trained"),
         (["model_index.json"], "image model"),
-        (["config.json"], "no weights here"),
         (["config.json", "pytorch_model.bin"], "pickle"),
         (["config.json", "model.gguf"], "cannot be trained"),
     ],
@@ -249,6 +249,21 @@ def test_folders_without_a_model(tmp_path: Path, own_home: Home, files: list[str
     assert isinstance(error, InputError)
     assert words in error.what
     assert error.problems[0].where == str(folder)
+
+
+def test_a_config_alone_is_enough_to_plan_for_but_not_to_train(make_model: Any, own_home: Home) -> None:
+    folder = make_model()
+    for file in folder.iterdir():
+        if file.name != "config.json":
+            file.unlink()
+    facts = resolve(str(folder), home=own_home)
+    assert facts.dims is not None
+    assert facts.parameters
+    assert not facts.parameters_exact
+    assert not facts.has_weights
+    assert any("planned for, not trained" in note for note in facts.notes)
+    with pytest.raises(InputError, match="no weights here"):
+        download(facts)
 
 
 def test_a_pickle_is_refused_with_the_way_to_convert(make_model: Any, own_home: Home) -> None:

@@ -17,6 +17,7 @@ from tui_ft.errors import EnvironmentProblem, InputError, RunFailed
 from tui_ft.models import headers, hub, smollm2
 from tui_ft.models.cached import shard_names
 from tui_ft.models.facts import ModelFacts
+from tui_ft.models.folder import no_weights
 from tui_ft.models.hub_errors import HubUnreachable
 from tui_ft.settings import hub_cache
 from tui_ft.text import excerpt
@@ -51,11 +52,13 @@ def download(
     `allow_code`, pickles never. `progress` and `cancelled` are called twice a second from the calling
     thread. A connection that brings nothing for a minute is tried once more without the Xet protocol.
 
-    Raises DownloadCancelled, InputError (no such model, damaged weights) or EnvironmentProblem (no
+    Raises DownloadCancelled, InputError (no such model, no or damaged weights) or EnvironmentProblem (no
     network, no access, no room on the disk).
     """
     if facts.folder is not None and facts.has_weights:
         return facts.folder
+    if facts.source == "folder" and facts.folder is not None:
+        raise no_weights({entry.name for entry in facts.folder.iterdir()}, str(facts.folder))
     model_id = smollm2.HUB_ID if smollm2.names_it(facts.id) else facts.id
     if hub.offline(offline):
         raise HubUnreachable(model_id)

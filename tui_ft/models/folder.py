@@ -24,12 +24,13 @@ _LICENCE_NAME = re.compile(r"^license_name:[ \t]*['\"]?([\w.+-]+)", re.MULTILINE
 
 
 def read_local(model_id: str, folder: Path) -> ModelFacts:
-    """The facts of a folder that the user named.
+    """The facts of a folder that the user named. One with config.json alone is enough to plan for.
 
-    Raises InputError when it isn't there, holds no model, or its weights are missing, damaged or pickled.
+    Raises InputError when it isn't there, holds no model, or its weights are damaged or pickled.
     """
-    check(folder)
-    return read(model_id, folder, source="folder", weights=headers.read_folder(folder))
+    names = check(folder)
+    weights = headers.read_folder(folder) if _holds_weights(folder, names) else None
+    return read(model_id, folder, source="folder", weights=weights)
 
 
 def is_folder(path: Path) -> bool:
@@ -40,8 +41,8 @@ def is_folder(path: Path) -> bool:
         return False
 
 
-def check(folder: Path) -> None:
-    """Raise InputError unless this is a folder with config.json and safetensors weights."""
+def check(folder: Path) -> set[str]:
+    """The names in a model folder. Raises InputError when it has no config.json, or pickles for weights."""
     if not is_folder(folder):
         raise _not_a_folder(folder)
     try:
@@ -50,8 +51,13 @@ def check(folder: Path) -> None:
         raise InputError(f"cannot be read: {error.strerror}", where=str(folder)) from None
     if "config.json" not in names:
         raise no_config(names, str(folder))
-    if not weight_files(folder) and SHARD_INDEX not in names:
+    if not _holds_weights(folder, names) and any(name.endswith((*PICKLES, ".gguf")) for name in names):
         raise no_weights(names, str(folder))
+    return names
+
+
+def _holds_weights(folder: Path, names: set[str]) -> bool:
+    return bool(weight_files(folder)) or SHARD_INDEX in names
 
 
 def read(
@@ -157,6 +163,8 @@ def _sizes(config: Mapping[str, Any], weights: Weights | None) -> Dims | None:
 
 def _notes(facts: ModelFacts) -> tuple[str, ...]:
     notes = []
+    if facts.source == "folder" and facts.weight_bytes is None:
+        notes.append("There are no weights in this folder: it can be planned for, not trained.")
     if facts.quantized is not None:
         notes.append(f"The stored weights are quantised ({excerpt(facts.quantized)}).")
     if not facts.parameters_exact and facts.parameters is not None:
