@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from tui_ft.data.catalog import CATALOG, Severity
+from tui_ft.data.catalog import CATALOG
+from tui_ft.data.entry import Severity
 from tui_ft.data.rows import Example, Finding
 from tui_ft.text import excerpt
 

@@ -1,0 +1,50 @@
+"""Findings about the dataset as a whole: its size, and what is held out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tui_ft.data.entry import Entry
+
+
+# An entry reads best with its id, severity and sentence on one line.
+# fmt: off
+def entries() -> Iterable[Entry]:
+    """The kinds of findings, in the order of the docs."""
+    yield Entry(
+        "leakage", "error", "{rows} to train on are|is also in the validation or test file.",
+        "Scores on rows the model has seen say nothing about new ones.",
+        "Delete them from one of the files.",
+        "the same question in train.jsonl and test.jsonl",
+    )
+    yield Entry(
+        "too-few-rows", "error", "There are|is {rows} to learn from.",
+        "With fewer than 50 the model learns the rows by heart instead of the task.",
+        "Collect at least 50, better 200; until then put examples into the prompt.",
+        "a file of 10 rows",
+    )
+    yield Entry(
+        "few-rows", "warning", "There are|is {rows} to learn from.",
+        "50 to 100 teach a format or a style; below 200 overfitting is a serious risk.",
+        "Collect more if you can; watch the validation loss.",
+        "a file of 120 rows",
+    )
+    yield Entry(
+        "many-rows", "info", "There are|is {rows} to learn from.",
+        "Above 10,000 an adapter gains little from more rows.",
+        "Nothing, or set max_rows in [data] to save time.",
+        "a file of 50,000 rows",
+    )
+    yield Entry(
+        "mix-share", "warning", "{rows} of general data are|is mixed in, more than a fifth.",
+        "The guides mix in 5 to 20 %; more waters down the task.",
+        "Use a smaller file in mix.",
+        "500 rows of yours and 5,000 general ones",
+    )
+    yield Entry(
+        "nothing-held-out", "warning", "No row is held out to validate or to test on.",
+        "Overfitting cannot be seen, and nobody can say whether the model got better.",
+        "Set validation and test to 0.1 in [data], or name files of your own.",
+        "validation = 0 and test = 0",
+    )
+# fmt: on
