@@ -136,8 +136,9 @@ class Signs:
         recent = [*self._losses, step.loss][-_WINDOW:]
         if len(recent) < _WINDOW or len(self._first) < _WINDOW:
             return
-        began, lowest = median(self._first[: _WINDOW // 2]), min((l for _, l in self._history), default=0.0)
-        if median(recent) > _DIVERGED * began and min(recent) > max(lowest, 0.0):
+        began = median(self._first[: _WINDOW // 2])
+        lowest = min((loss for _, loss in self._history), default=0.0)
+        if median(recent) > _DIVERGED * began and min(recent) > lowest:
             yield Sign(
                 "diverging",
                 "error",
@@ -174,7 +175,7 @@ class Signs:
             yield Sign(
                 "plateau",
                 "info",
-                f"The loss has been at {now:.3g} since step {long_ago:,}; {percent(to_come)} of the run is left.",
+                f"The loss stays at {now:.3g} since step {long_ago:,}; {percent(to_come)} of the run is left.",
                 "If the validation loss stands still as well, stop and keep the best.",
                 step.step,
             )
