@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 from tui_ft.recipe import MethodName, Objective
@@ -66,6 +66,30 @@ class TrainPlan:
         return self.micro_batch * self.grad_accum
 
 
+UNDECIDED = TrainPlan(
+    epochs=1,
+    learning_rate=0,
+    schedule="cosine",
+    warmup_steps=0,
+    weight_decay=0,
+    micro_batch=1,
+    grad_accum=1,
+    seq_len=0,
+    packing=False,
+    gradient_checkpointing=True,
+    optimizer="adamw",
+    precision="bf16",
+    loss_on="answers",
+    max_grad_norm=1,
+    seed=42,
+    early_stopping=0,
+    eval_every=1,
+    save_every_minutes=10,
+    keep_checkpoints=2,
+)
+"""[train] before anything is settled, to be replaced field by field."""
+
+
 @dataclass(frozen=True, slots=True)
 class MemoryEstimate:
     """Peak memory in bytes, by part. `band` is the relative error either way."""
@@ -101,6 +125,7 @@ class MemoryEstimate:
 
 
 Fit = Literal["safe", "tight", "wont_fit", "unknown"]
+Strategy = Literal["single", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +154,50 @@ class FitPlan:
     band: float
     fits: Fit
     reasons: tuple[str, ...] = ()
+    packing: bool = False
+    strategy: Strategy = "single"  # how several GPUs share the work; bytes are those of one of them
+    longest: int | None = None  # longest sequence that is safe, tokens; None was not looked for
+    title: str = ""  # of an alternative: "safest", "fastest", "best quality", "full"
+    changes: dict[str, Any] = field(default_factory=dict)  # what turns the recipe into this; None un-pins
+    share_cut: float | None = None  # of the rows, which lose their end; None when lengths are unknown
+    steps: int | None = None
+    time_s: Range | None = None
+    money: Range | None = None
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> FitPlan:
+        """As `dataclasses.asdict` has written it."""
+        ranges = {key: Range(**document[key]) if document.get(key) else None for key in ("time_s", "money")}
+        return cls(**{**document, **ranges, "reasons": tuple(document["reasons"])})
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One change of the recipe that makes a plan safe."""
+
+    changes: dict[str, Any]  # recipe key -> value, as `Recipe.with_values` takes them; None un-pins
+    words: str  # what it does and what it costs
+    peak_bytes: int  # then
+    saves_bytes: int
+    share_cut: float | None = None  # of the rows, then; None when lengths are unknown
+
+
+@dataclass(frozen=True, slots=True)
+class LargerGpu:
+    """What a card with more memory would buy."""
+
+    name: str
+    memory_bytes: int
+    price: Range | None  # dollars per hour, None when nobody gave one
+    words: str
+    plan: FitPlan
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> LargerGpu:
+        """As `dataclasses.asdict` has written it."""
+        price = document["price"]
+        plan = FitPlan.from_json(document["plan"])
+        return cls(**{**document, "price": Range(**price) if price else None, "plan": plan})
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +226,9 @@ class Plan:
     reasons: tuple[Reason, ...]
     warnings: tuple[str, ...] = ()
     time_basis: str = ""  # what the time rests on, or why there is none
-    alternatives: tuple[FitPlan, ...] = ()  # other methods on the same rows
+    alternatives: tuple[FitPlan, ...] = ()  # up to three other sensible ways
+    relief: tuple[Step, ...] = ()  # what would make it safe, cheapest first; () when it is
+    larger: LargerGpu | None = None
 
     def to_json(self) -> dict[str, Any]:
         """plan.json and `tui-ft plan --json`."""
@@ -201,9 +272,9 @@ class Plan:
                 "train": TrainPlan(**rest["train"]),
                 "reasons": tuple(Reason(**reason) for reason in rest["reasons"]),
                 "warnings": tuple(rest["warnings"]),
-                "alternatives": tuple(
-                    FitPlan(**{**other, "reasons": tuple(other["reasons"])}) for other in rest["alternatives"]
-                ),
+                "alternatives": tuple(map(FitPlan.from_json, rest["alternatives"])),
+                "relief": tuple(Step(**step) for step in rest.get("relief", ())),
+                "larger": LargerGpu.from_json(rest["larger"]) if rest.get("larger") else None,
             },
             memory=MemoryEstimate(
                 **parts,
