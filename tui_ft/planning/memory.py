@@ -6,14 +6,15 @@ each of them; what comes on top is compared. How good the figures are: docs/plan
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tui_ft.models.facts import Dims
-from tui_ft.planning import anatomy
+from tui_ft.planning import anatomy, shards
 from tui_ft.planning.activations import Computation, backward_extra, loss_head, numbers, saved_per_layer
 from tui_ft.planning.anatomy import Family, Parameters
-from tui_ft.planning.plan import Fit, MemoryEstimate, MethodPlan, TrainPlan
+from tui_ft.planning.plan import Fit, MemoryEstimate, MethodPlan, Strategy, TrainPlan
+from tui_ft.planning.shards import Held
 from tui_ft.text import count
 
 Device = Literal["cuda", "cpu"]
@@ -39,24 +40,34 @@ def estimate(
     scored: float = 1.0,
     guessed_dims: bool = False,
     gpus: int = 1,
+    strategy: Strategy = "ddp",
 ) -> MemoryEstimate:
     """Peak memory of one training step on one device in bytes, by part.
 
     `parameters` is the exact count if known; `scored` the largest share of a batch's tokens that are learned
-    from; `guessed_dims` says that the sizes were not read from a config; with several `gpus` each holds a
-    whole copy, and buckets for exchanging gradients (DDP). On `cuda` the peak is what
+    from; `guessed_dims` says that the sizes were not read from a config; with several `gpus` the figures
+    are those of one of them, see `shards`. On `cuda` the peak is what
     torch allocates plus the CUDA context; on `cpu` it is the resident memory of the worker process.
     """
     kind = anatomy.family(model_type)
     weights = anatomy.count(dims, kind, parameters)
     step = _Step.of(dims, kind, weights, method, train, device, scored)
-    peak = max(step.moments(), key=lambda moment: moment.total)
-    buckets = step.trained * step.how.numbers.trained if gpus > 1 else 0
+    trained = step.trained * step.how.numbers.trained
+    held = Held(
+        weights=_weight_bytes(weights, method, step.how),
+        adapters=0 if method.name == "full" else trained,
+        optimizer=step.trained * _state_bytes(train.optimizer, step.how.numbers.trained),
+    )
+    if gpus > 1 and strategy == "fsdp":
+        held = shards.sharded(held, dims, weights, method, step.how.numbers, gpus)
+    elif gpus > 1:
+        held = shards.copied(held, trained)
+    peak = max(step.moments(held.share), key=lambda moment: moment.total)
     parts = {
-        "weights": round(_weight_bytes(weights, method, step.how)),
-        "adapters": 0 if method.name == "full" else step.trained * step.how.numbers.trained,
-        "optimizer": round(step.trained * _state_bytes(train.optimizer, step.how.numbers.trained)),
-        "gradients": round(peak.gradients) + buckets,
+        "weights": round(held.weights),
+        "adapters": round(held.adapters),
+        "optimizer": round(held.optimizer),
+        "gradients": round(peak.gradients + held.exchange),
         "activations": round(peak.activations) + CUBLAS_WORKSPACE,
         "loss_head": round(peak.head),
         "context": CUDA_CONTEXT if device == "cuda" else PYTHON_ON_CPU,
@@ -64,7 +75,7 @@ def estimate(
     return MemoryEstimate(
         **parts,
         peak_bytes=sum(parts.values()),
-        band=_band(dims, kind, method, train, device, guessed_dims),
+        band=max(_band(dims, kind, method, train, device, guessed_dims), held.band),
         peak_at=peak.name,
         assumptions=tuple(_assumptions(dims, kind, method, train, device, guessed_dims)),
     )
@@ -156,8 +167,8 @@ class _Step:
         trained = weights.total if method.name == "full" else adapter_weights(dims, kind, method)
         return cls(dims, kind, weights, how, train, tokens, max(1, round(tokens * scored)), trained)
 
-    def moments(self) -> list[_Moment]:
-        """The moments at which the peak can be."""
+    def moments(self, share: float = 1.0) -> list[_Moment]:
+        """The moments at which the peak can be, with the share of the gradients that stays on this device."""
         moments = (
             self._with_checkpoints() if self.train.gradient_checkpointing else self._without_checkpoints()
         )
@@ -167,7 +178,7 @@ class _Step:
             if self.dims.tied:  # the embedding's gradient is added to the head's in a new tensor
                 embedding = 2 * self.weights.embedding * self.how.numbers.trained
                 moments.append(_Moment("gradient of the embedding", every, embedding + self._stream))
-        return moments
+        return [replace(moment, gradients=moment.gradients * share) for moment in moments]
 
     def _with_checkpoints(self) -> list[_Moment]:
         checkpoints = self.dims.layers * self._stream + self._mask
