@@ -68,7 +68,20 @@ class Data(_Section):
     test_path: str = _option("", "A file of your own to test on, instead of a share.")
     seed: int = _option(42, "Decides which rows are held out. The same seed gives the same split.", ge=0)
     system: str = _option("", "System prompt put before rows that have none.")
+    stratify: str = _option(
+        "", "Hold out the same share of every label: answer, or the column that holds the label."
+    )
+    group_by: str = _option(
+        "", "Keep rows together that share this column; near keeps near duplicates together."
+    )
+    split_by_time: str = _option("", "Column with a time: the newest rows are test, the next validation.")
+    max_held_out: int = _option(
+        1000, "Most rows held out for validation, and for test; 0 for no limit.", cost="time", ge=0
+    )
     mix: list[str] = _option([], "Files of general data to mix in against forgetting.")
+    mix_share: float = _option(
+        0.1, "Share of training rows taken from mix, chosen by the seed; 0 takes all of it.", ge=0, lt=1
+    )
     ignore: list[str] = _option([], "Ids of data findings to accept as they are.")
     max_rows: int = _option(0, "Use only this many rows, chosen by the seed; 0 uses all.", ge=0)
 

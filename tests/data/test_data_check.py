@@ -302,9 +302,14 @@ def test_mixed_in_rows_go_to_training_and_are_weighed(write_rows: WriteRows) -> 
     write_rows(general, "general.jsonl")
     path = write_rows(pairs(250))
     alone, mixed = run(path), run(path, mix=["general.jsonl"])
-    assert (mixed.sizes.train, mixed.sizes.validation) == (alone.sizes.train + 100, alone.sizes.validation)
-    assert found(mixed, "mix-share").severity == "warning"
-    assert found(run(path, mix=["general.jsonl"] * 3), "mix-share").severity == "error"
+    tenth = round(alone.sizes.train / 9)
+    assert (mixed.sizes.train, mixed.sizes.validation) == (alone.sizes.train + tenth, alone.sizes.validation)
+    assert "mix-share" not in ids(mixed)
+    everything = run(path, mix=["general.jsonl"], mix_share=0)
+    assert everything.sizes.train == alone.sizes.train + 100
+    assert found(everything, "mix-share").severity == "warning"
+    assert found(run(path, mix=["general.jsonl"], mix_share=0.02), "mix-share").severity == "warning"
+    assert found(run(path, mix=["general.jsonl"] * 3, mix_share=0), "mix-share").severity == "error"
 
 
 def test_max_rows_and_shares(write_rows: WriteRows) -> None:

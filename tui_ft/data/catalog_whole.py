@@ -36,10 +36,28 @@ def entries() -> Iterable[Entry]:
         "a file of 50,000 rows",
     )
     yield Entry(
-        "mix-share", "warning", "{rows} of general data are|is mixed in, more than a fifth.",
-        "The guides mix in 5 to 20 %; more waters down the task.",
-        "Use a smaller file in mix.",
-        "500 rows of yours and 5,000 general ones",
+        "mix-share", "warning", "{rows} of general data are|is mixed in, not 5 to 20 %.",
+        "The guides mix in 5 to 20 %: less does little against forgetting, more waters down the task.",
+        "Set mix_share in [data] between 0.05 and 0.2; for too few rows, use a larger file in mix.",
+        "mix_share = 0.5",
+    )
+    yield Entry(
+        "time-unreadable", "warning", "{rows} have|has no time that can be read.",
+        "They are trained on, wherever they belong in time.",
+        "Write times as 2026-03-31, 2026-03-31T12:00:00Z, or seconds since 1970.",
+        'split_by_time = "date" and "date": "last week"',
+    )
+    yield Entry(
+        "group-missing", "warning", "{rows} belong|belongs to no group.",
+        "Each stands for itself, so its siblings may be on another side.",
+        "Fill in the column that group_by in [data] names.",
+        'group_by = "customer" and a row without one',
+    )
+    yield Entry(
+        "label-missing", "warning", "{rows} have|has no label to balance the split by.",
+        "They are held out as a group of their own.",
+        "Fill in the column that stratify in [data] names.",
+        'stratify = "category" and a row without one',
     )
     yield Entry(
         "nothing-held-out", "warning", "No row is held out to validate or to test on.",

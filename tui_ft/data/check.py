@@ -81,6 +81,7 @@ def to_json(report: DatasetReport) -> dict[str, Any]:
             "median_characters": report.median_answer_characters,
         },
         "sizes": asdict(report.sizes),
+        "labels": {label: dict(sides) for label, sides in report.labels.items()},
         "tokens": None
         if lengths is None
         else {

@@ -20,9 +20,10 @@ from tui_ft.data.check import OnProgress, Progress, to_json
 from tui_ft.data.masks import Encoded, LossOn
 from tui_ft.data.read import Meter
 from tui_ft.data.rows import DatasetReport, Row
-from tui_ft.data.split import SIDES, Side
+from tui_ft.data.sides import Ledger, side_of, traits_of_judged
+from tui_ft.data.split import SIDES, Side, Split
 from tui_ft.data.stream import Input, Judged, judge, open_inputs
-from tui_ft.data.survey import Survey, side_of, split_of
+from tui_ft.data.survey import Survey
 from tui_ft.errors import InputError, Problem
 from tui_ft.files import disk_problem, sha256, write_json
 from tui_ft.recipe import Data
@@ -44,7 +45,7 @@ class Prepared:
     rows: Mapping[str, int]
     tokens: Mapping[str, int]
     learned: Mapping[str, int]
-    dropped: Mapping[str, int]  # by reason: the id of a finding, or "max_rows"
+    dropped: Mapping[str, int]  # by reason: the id of a finding, "max_rows" or "mix_share"
     sources: tuple[Mapping[str, Any], ...]  # path, part, bytes, sha256
     report: Mapping[str, Any]  # as `tui-ft check --json`
 
@@ -74,8 +75,7 @@ def prepare(
     """
     check_ignored(data.ignore)
     inputs = open_inputs(data, base)
-    main = [given for given in inputs if given.part == "main"]
-    split = split_of(data, [judged.row.id for judged in judge(main, data) if judged.row is not None])
+    split = _split(data, inputs)
     survey = Survey(data, inputs, tokenizer, seq_len, loss_on=loss_on)
     meter = Meter(source for given in inputs for source in given.sources)
     try:
@@ -84,7 +84,7 @@ def prepare(
         with _Writer(folder, seq_len) as writer:
             for judged in judge(inputs, data, tokenizer, loss_on=loss_on, meter=meter):
                 usable = survey.see(judged)
-                side = side_of(judged.part, judged.row.id, split) if judged.row is not None else None
+                side = _side(judged, split)
                 if usable and side and judged.row and judged.encoded:
                     writer.write(side, judged.row, judged.encoded)
                 else:
@@ -102,6 +102,20 @@ def prepare(
     except OSError as error:
         raise disk_problem(error, folder) from error
     return prepared
+
+
+def _split(data: Data, inputs: Sequence[Input]) -> Split:
+    """The split, from all rows before any of them is left out; the same that a check reports."""
+    ledger = Ledger(data)
+    for judged in judge([given for given in inputs if given.part in ("main", "mix")], data):
+        if judged.row is not None:
+            ledger.add(judged.part, traits_of_judged(judged, judged.row))
+    return ledger.split()
+
+
+def _side(judged: Judged, split: Split) -> Side | None:
+    row = judged.row
+    return None if row is None else side_of(judged.part, traits_of_judged(judged, row), split)
 
 
 def load(folder: Path) -> Prepared | None:
@@ -244,7 +258,7 @@ class _Writer:
         elif judged.encoded is not None and judged.encoded.prompt_length >= self._seq_len:
             reason = "prompt-too-long"
         else:
-            reason = "max_rows"
+            reason = "mix_share" if judged.part == "mix" else "max_rows"
         self.dropped[reason] += 1
         if place is not None:
             line = {"file": place.file, "line": place.line, "part": judged.part, "reason": reason}

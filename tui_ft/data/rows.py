@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, TypedDict
 
 # "unknown": no shape fits, the user has to say which column is what.
@@ -26,11 +26,15 @@ class Message(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """A row as it stands in the file. `line` is 1-based; for arrays and binary files the row number."""
+    """A row as it stands in the file. `line` is 1-based; for binary files it is the row number.
+
+    `notes` are what the reader noticed that the values do not show, as (finding id, words).
+    """
 
     file: str
     line: int
     values: Mapping[str, Any]
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +49,17 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """A row that was read but cannot be learned from. `id` is the id of the finding it counts towards."""
+    """A row that was read but cannot be learned from. `id` is the id of the finding it counts towards.
+
+    `field` is the column to blame, where it is one.
+    """
 
     id: str
     file: str
     line: int
     what: str
     excerpt: str = ""
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +116,16 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """Where a finding was seen, with a short sanitised excerpt."""
+    """Where a finding was seen, with a short sanitised excerpt.
+
+    `field` is the column, where it is one; `offset` the 0-based byte where a line says too little.
+    """
 
     file: str
     line: int
     excerpt: str = ""
+    field: str = ""
+    offset: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +180,7 @@ class DatasetReport:
     answers_look_like: Literal["json", "label", "short", "long", "none"]
     median_answer_characters: int
     columns: tuple[str, ...] = ()  # every column seen, for a mapping that is corrected by hand
+    labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # rows by label and side
 
     @property
     def blocked(self) -> bool:

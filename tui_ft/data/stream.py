@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal
 
 from tui_ft.data.checks import ROW_CHECKS, written_as_json
 from tui_ft.data.convert import to_row
+from tui_ft.data.groups import ORIGIN, check_split_keys, marks_of_traits, traits_of
 from tui_ft.data.masks import Encoded, LossOn, encode_rows
 from tui_ft.data.read import Meter, read_source
 from tui_ft.data.rows import ColumnMapping, RawRow, Row, Unreadable, Unusable
 from tui_ft.data.shapes import PARTS, choose, columns_of
 from tui_ft.data.sources import Source, locate
+from tui_ft.data.split import Traits
 from tui_ft.errors import InputError, Problem
 from tui_ft.recipe import Data
 
@@ -48,7 +50,7 @@ class Judged:
 
     A row that only the model's template refuses has both. `encoded` is there when a tokenizer is.
     `as_json` tells which part was no text and became JSON; `marks` are the findings of the row's own
-    checks, as (finding id, excerpt).
+    checks, as (finding id, excerpt); `traits` is there when more than its content decides the row's side.
     """
 
     part: Part
@@ -57,6 +59,7 @@ class Judged:
     encoded: Encoded | None = None
     as_json: str | None = None
     marks: tuple[tuple[str, str], ...] = ()
+    traits: Traits | None = None
 
 
 def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
@@ -89,12 +92,13 @@ def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
             problems.extend(error.problems)
     if problems:
         raise InputError(problems)
+    check_split_keys(data, next(given.columns for given in inputs if given.part == "main"))
     return tuple(inputs)
 
 
 def _input(part: Part, sources: tuple[Source, ...], rows: Sequence[RawRow], mapping: ColumnMapping) -> Input:
     needed = {mapping.columns[name] for name in PARTS[mapping.shape].required}
-    used = set(mapping.columns.values())
+    used = {*mapping.columns.values(), ORIGIN}
     fitting = columns_of(row for row in rows if needed <= row.values.keys())
     unused = tuple(column for column in fitting if column not in used and mapping.shape != "unknown")
     return Input(part, sources, mapping, columns_of(rows), unused)
@@ -122,7 +126,7 @@ def judge(
     """Every place of every file, in order, in flat memory. Raises InputError for a file that is damaged."""
     for source_input in inputs:
         system = "" if source_input.part == "mix" else data.system
-        judged = _converted(source_input, system, meter)
+        judged = _converted(source_input, data, system, meter)
         if tokenizer is None:
             yield from judged
             continue
@@ -130,7 +134,7 @@ def judge(
             yield from _encoded(batch, tokenizer, loss_on)
 
 
-def _converted(source_input: Input, system: str, meter: Meter | None) -> Iterator[Judged]:
+def _converted(source_input: Input, data: Data, system: str, meter: Meter | None) -> Iterator[Judged]:
     part, mapping = source_input.part, source_input.mapping
     for source in source_input.sources:
         for raw in read_source(source, meter):
@@ -139,12 +143,14 @@ def _converted(source_input: Input, system: str, meter: Meter | None) -> Iterato
                 continue
             row = to_row(raw, mapping, system)
             if isinstance(row, Unusable):
-                yield Judged(part, fault=row)
+                yield Judged(part, fault=row, marks=raw.notes)
             elif row.label is False:
                 fault = Unusable("bad-answers", row.file, row.line, "is marked as a bad answer")
                 yield Judged(part, fault=fault)
             else:
-                yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks_of(row))
+                traits = traits_of(raw, row, data) if part == "main" else None
+                marks = raw.notes + marks_of(row) + marks_of_traits(raw, data, traits)
+                yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks, traits=traits)
 
 
 def marks_of(row: Row) -> tuple[tuple[str, str], ...]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tui_ft.data.checks import special_tokens
+from tui_ft.data.encodings import UTF8, conversion
 from tui_ft.data.masks import Encoded, LossOn, prove
 from tui_ft.data.observers import Leakage, LengthLimit, Repeats
 from tui_ft.data.panel import Panel
-from tui_ft.data.rows import DatasetReport, Lengths, Row, SplitSizes, Unreadable
-from tui_ft.data.split import SIDES, Side, Split, plan_split
-from tui_ft.data.stream import Input, Judged, Part
+from tui_ft.data.rows import DatasetReport, Row, SplitSizes, Unreadable
+from tui_ft.data.sides import Ledger, traits_of_judged
+from tui_ft.data.sources import Source
+from tui_ft.data.split import Split
+from tui_ft.data.stream import Input, Judged
 from tui_ft.data.tally import Tally
 from tui_ft.recipe import Data
 from tui_ft.text import count, excerpt, percent
@@ -23,9 +25,8 @@ if TYPE_CHECKING:
 # Below the first nothing is learned, below the second overfitting is likely, above the third more rows
 # bring an adapter little.
 TOO_FEW, FEW, MANY = 50, 200, 10_000
-_MIX_USUAL, _MIX_MOST = 0.2, 0.5
+_MIX_LEAST, _MIX_USUAL, _MIX_MOST = 0.05, 0.2, 0.5
 _PROVEN = 200
-_PARTS: tuple[Part, ...] = ("main", "mix", "validation", "test")
 
 
 class Survey:
@@ -49,7 +50,7 @@ class Survey:
         self._leakage = Leakage()
         self._panel = Panel()
         self._limit = LengthLimit(seq_len)
-        self._ledger = Ledger()
+        self._ledger = Ledger(data)
         self._control = _control_tokens(tokenizer)
         # With loss on all tokens there is no mask to prove.
         self._proofs_left = _PROVEN if loss_on == "answers" else 0
@@ -61,9 +62,11 @@ class Survey:
         if fault is not None:
             finding = "unparseable" if isinstance(fault, Unreadable) else fault.id
             words = f"{fault.what}: {fault.excerpt}" if fault.excerpt else fault.what
-            tally.add(finding, fault.file, fault.line, words)
+            tally.add(finding, fault.file, fault.line, words, field=getattr(fault, "field", ""))
+            for mark, seen in judged.marks if row is None else ():
+                tally.add(mark, fault.file, fault.line, seen)
             if row is not None:
-                self._ledger.add(judged.part, row.id, usable=False)
+                self._ledger.add(judged.part, traits_of_judged(judged, row), usable=False)
             return False
         if row is None:
             return False
@@ -89,9 +92,9 @@ class Survey:
             tally.add("pairs", row.file, row.line)
 
     def _see_tokens(self, judged: Judged, row: Row) -> bool:
-        encoded = judged.encoded
+        encoded, traits = judged.encoded, traits_of_judged(judged, row)
         if encoded is None or self._tokenizer is None:
-            self._ledger.add(judged.part, row.id)
+            self._ledger.add(judged.part, traits)
             return True
         for concern in encoded.concerns:
             self._tally.add(concern, row.file, row.line, encoded.note)
@@ -99,7 +102,7 @@ class Survey:
             self._proofs_left -= 1
             self._prove(encoded, row, self._tokenizer)
         usable = self._limit.see(row, encoded, self._tally)
-        self._ledger.add(judged.part, row.id, len(encoded.ids), encoded.learned, usable=usable)
+        self._ledger.add(judged.part, traits, len(encoded.ids), encoded.learned, usable=usable)
         return usable
 
     def _prove(self, encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> None:
@@ -108,18 +111,19 @@ class Survey:
             self._tally.add("mask-unproven", row.file, row.line, wrong[0])
 
     def split(self) -> Split:
-        """Which rows of the main files are held out. It depends on their content only, not on the model."""
-        return split_of(self._data, self._ledger.main_ids())
+        """Which rows of the main files are held out. It does not depend on the model."""
+        return self._ledger.split()
 
     def report(self) -> DatasetReport:
         """The report, after the last row."""
         tally, main = self._tally, next(given for given in self._inputs if given.part == "main")
-        sizes, lengths = self._ledger.summary(self.split())
+        split = self.split()
+        sizes, lengths = self._ledger.summary(split)
         self._panel.state(tally)
         self._limit.state(tally)
         for given in self._inputs:
             _state_input(given, tally)
-        _state_sizes(self._ledger, sizes, tally)
+        _state_sizes(self._ledger, self._ledger.mixed(split), sizes, tally)
         return DatasetReport(
             paths=tuple(source.name for source in main.sources),
             rows=self.rows,
@@ -131,66 +135,8 @@ class Survey:
             answers_look_like=self._panel.answers.look,
             median_answer_characters=self._panel.answers.median_characters,
             columns=main.columns,
+            labels=self._ledger.labels(split),
         )
-
-
-class Ledger:
-    """Parts, ids and token counts of all rows, 17 bytes each."""
-
-    def __init__(self) -> None:
-        self._parts = bytearray()
-        self._usable = bytearray()
-        self._ids = array("Q")
-        self._tokens = array("I")
-        self._learned = array("I")
-
-    def add(self, part: Part, row_id: str, tokens: int = 0, learned: int = 0, *, usable: bool = True) -> None:
-        """Write down one row; `usable` is False when the length limit leaves nothing to learn."""
-        self._parts.append(_PARTS.index(part))
-        self._usable.append(usable)
-        self._ids.append(int(row_id, 16))
-        self._tokens.append(tokens)
-        self._learned.append(learned)
-
-    def main_ids(self) -> Iterator[str]:
-        """Ids of the rows that are split, in order."""
-        return (f"{row:016x}" for row, part in zip(self._ids, self._parts, strict=True) if part == 0)
-
-    def rows(self, part: Part) -> int:
-        """Usable rows of one part."""
-        code = _PARTS.index(part)
-        return sum(u and p == code for u, p in zip(self._usable, self._parts, strict=True))
-
-    def summary(self, split: Split) -> tuple[SplitSizes, Lengths]:
-        """Sizes and lengths of what is left after the split, the length limit and max_rows."""
-        sizes = dict.fromkeys(SIDES, 0)
-        lengths: list[int] = []
-        learned = 0
-        for i, usable in enumerate(self._usable):
-            side = side_of(_PARTS[self._parts[i]], f"{self._ids[i]:016x}", split)
-            if usable and side is not None:
-                sizes[side] += 1
-                lengths.append(self._tokens[i])
-                learned += self._learned[i]
-        return SplitSizes(**sizes), Lengths(tuple(lengths), learned, sum(lengths))
-
-
-def side_of(part: Part, row_id: str, split: Split) -> Side | None:
-    """Where a row goes: files of one's own as they are named, mixed-in rows to training, the rest by hash."""
-    if part == "main":
-        return split.side(row_id)
-    return "train" if part == "mix" else part
-
-
-def split_of(data: Data, main_ids: Iterable[str]) -> Split:
-    """The split of the main rows; files of the user's own take the place of a share."""
-    return plan_split(
-        main_ids,
-        validation=0 if data.validation_path else data.validation,
-        test=0 if data.test_path else data.test,
-        seed=data.seed,
-        max_rows=data.max_rows,
-    )
 
 
 def _control_tokens(tokenizer: ChatTokenizer | None) -> tuple[str, ...]:
@@ -209,6 +155,10 @@ def _state_input(given: Input, tally: Tally) -> None:
     for source in given.sources:
         if source.note:
             tally.add("other-kind", source.name, 1, source.note)
+        if source.mixed_ends:
+            tally.add("mixed-line-ends", source.name, 1)
+        if source.encoding.name != UTF8:
+            _state_encoding(source, tally)
     if mapping.shape == "unknown" and given.columns:
         seen = _listed(given.columns)
         what = f"No column is known to be a prompt, an answer or a text. The columns are: {seen}."
@@ -222,11 +172,22 @@ def _state_input(given: Input, tally: Tally) -> None:
         tally.state("unused-columns", tally["unused-columns"] + len(given.unused), what=of_part + what)
 
 
+def _state_encoding(source: Source, tally: Tally) -> None:
+    """Where a text is not UTF-8, and the exact command that converts it; with several files, the first's."""
+    encoding = source.encoding
+    finding = "other-encoding" if encoding.certain else "guessed-encoding"
+    tally.add(finding, source.name, encoding.line, encoding.seen, offset=encoding.offset)
+    if tally[finding] == 1:
+        read = "read as it is" if encoding.certain else "a guess"
+        what = f"{source.name} is in {encoding.name}, not UTF-8 ({read})."
+        tally.state(finding, 1, what=what, fix=f"Convert it:  {conversion(source.path, encoding.name)}")
+
+
 def _listed(columns: Sequence[str]) -> str:
     return ", ".join(excerpt(column, 30) for column in columns[:12])
 
 
-def _state_sizes(ledger: Ledger, sizes: SplitSizes, tally: Tally) -> None:
+def _state_sizes(ledger: Ledger, mixed: int, sizes: SplitSizes, tally: Tally) -> None:
     """Whether there is enough to learn from and to measure on."""
     own = ledger.rows("main")
     if own < TOO_FEW:
@@ -237,8 +198,8 @@ def _state_sizes(ledger: Ledger, sizes: SplitSizes, tally: Tally) -> None:
         tally.state("many-rows", own)
     if own and not sizes.validation and not sizes.test:
         tally.state("nothing-held-out", sizes.train)
-    mixed = ledger.rows("mix")
     share = mixed / max(1, sizes.train)
-    if mixed and share > _MIX_USUAL:
+    # A share of a few rows cannot hit the band to the row.
+    if mixed and not _MIX_LEAST - 0.005 <= share <= _MIX_USUAL + 0.005:
         what = f"{count(mixed, 'row')} of general data are mixed in, {percent(share)} of what is trained on."
         tally.state("mix-share", mixed, what=what, severity="error" if share > _MIX_MOST else "warning")
