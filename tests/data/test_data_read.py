@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tui_ft.data import json_text
+from tui_ft.data.encodings import conversion
 from tui_ft.data.read import Meter, read, read_source
 from tui_ft.data.rows import RawRow, Unreadable
 from tui_ft.data.sources import locate
@@ -126,26 +128,76 @@ def test_a_damaged_byte_marks_one_row_not_the_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("encoding", "named"), [("latin-1", "ISO-8859-1"), ("cp1252", "WINDOWS-1252"), ("utf-16", "UTF-16")]
 )
-def test_another_encoding_comes_with_the_exact_command(
+def test_another_encoding_is_read_and_comes_with_the_exact_command(
     tmp_path: Path, name: str, encoding: str, named: str
 ) -> None:
     text = {"x.jsonl": '{"a":"café"}\n', "x.json": '[{"a":"café"}]', "x.csv": "a\ncafé\n", "x.txt": "café\n"}[
         name
     ]
     content = (text * 3 if name != "x.json" else text).replace("é", "é€" if encoding == "cp1252" else "é")
-    with pytest.raises(InputError) as caught:
-        read_bytes(tmp_path, name, content.encode(encoding))
+    rows = read_bytes(tmp_path, name, content.encode(encoding))
+    (source,) = locate([name], tmp_path)
+    assert source.encoding.name == named
+    assert source.encoding.certain == (encoding == "utf-16")
+    command = conversion(source.path, named)
     suffix = name.removeprefix("x")
-    command = f"iconv -f {named} -t UTF-8 {tmp_path}/{name} > {tmp_path}/x.utf8{suffix}"
-    assert caught.value.fix == f"Convert it:  {command}"
-    assert named in caught.value.what
+    assert command == f"iconv -f {named} -t UTF-8 {tmp_path}/{name} > {tmp_path}/x.utf8{suffix}"
+    subprocess.run(["sh", "-c", command], check=True, timeout=20)
+    (again,) = locate([f"x.utf8{suffix}"], tmp_path)
+    assert again.encoding.name == "UTF-8"
+    assert found(list(read_source(again))) == found(rows)
+    assert any("é" in str(row.values) for row in rows if isinstance(row, RawRow))
 
 
 def test_the_command_quotes_odd_names_and_unpacks(tmp_path: Path) -> None:
-    with pytest.raises(InputError) as caught:
-        read_bytes(tmp_path, "my rows.jsonl.gz", gzip.compress('{"a":"café"}\n'.encode("latin-1")))
-    source = f"'{tmp_path}/my rows.jsonl.gz'"
-    assert f"gunzip -c {source} | iconv -f ISO-8859-1 -t UTF-8 | gzip > " in caught.value.fix
+    read_bytes(tmp_path, "my rows.jsonl.gz", gzip.compress('{"a":"café"}\n'.encode("latin-1")))
+    (source,) = locate(["my rows.jsonl.gz"], tmp_path)
+    command = conversion(source.path, source.encoding.name)
+    subprocess.run(["sh", "-c", command], check=True, timeout=20)
+    assert found(list(read(["my rows.utf8.jsonl.gz"], tmp_path))) == [(1, {"a": "café"})]
+
+
+@pytest.mark.parametrize("codec", ["utf-16-le", "utf-16-be", "utf-32"])
+def test_wide_text_is_read_with_and_without_a_mark(tmp_path: Path, codec: str) -> None:
+    rows = read_bytes(tmp_path, "x.jsonl", '{"a":"1"}\r\n{"a":"é€😀"}\r\n'.encode(codec))
+    assert found(rows) == [(1, A), (2, {"a": "é€😀"})]
+
+
+def test_damage_in_wide_text_stays_in_its_row(tmp_path: Path) -> None:
+    rows = read_bytes(
+        tmp_path, "x.jsonl", '{"a":"1"}\n{"a":"'.encode("utf-16") + b"\x00\xd8" + '"}\n'.encode("utf-16-le")
+    )
+    assert rows[0].line == 1
+    assert isinstance(rows[1], RawRow)
+    with pytest.raises(UnicodeEncodeError):
+        rows[1].values["a"].encode()
+
+
+@pytest.mark.parametrize("codec", ["cp1251", "gbk", "shift_jis", "koi8_r"])
+def test_an_encoding_that_cannot_be_told_is_not_guessed(tmp_path: Path, codec: str) -> None:
+    text = {"gbk": "发票是错误的", "shift_jis": "請求書が間違っています"}.get(
+        codec, "счёт неверный, помогите"
+    )
+    content = "".join(json.dumps({"a": text + str(i)}, ensure_ascii=False) + "\n" for i in range(20))
+    with pytest.raises(InputError, match="its encoding cannot be told"):
+        read_bytes(tmp_path, "x.jsonl", content.encode(codec))
+
+
+@pytest.mark.parametrize(
+    ("content", "noted"),
+    [
+        ('{"a":"1","a":"2"}', "a"),
+        ('{"a":{"b":[{"c":1, "c" : 2}]}}', "c"),
+        ('{"a":"1","a":"1"}', ""),
+        ('{"a":"{\\"b\\":1,\\"b\\":2}","b":"x\\": y"}', ""),
+    ],
+)
+@pytest.mark.parametrize("name", ["x.jsonl", "x.json"])
+def test_a_name_that_stands_twice_is_noted(tmp_path: Path, name: str, content: str, noted: str) -> None:
+    (row,) = read_bytes(tmp_path, name, content.encode())
+    assert isinstance(row, RawRow)
+    assert [finding for finding, _ in row.notes] == ["duplicate-keys"] * bool(noted)
+    assert all(words.startswith(f"{noted!r} is there twice") for _, words in row.notes)
 
 
 def test_parquet_and_arrow_rows_are_numbered(tmp_path: Path) -> None:
@@ -284,7 +336,7 @@ def test_no_bytes_crash_the_reader_of_lines(
     try:
         rows = read_bytes(folder, "x.jsonl", content)
     except InputError as error:
-        # Only a whole file in another encoding is refused.
+        # Only a whole file in an encoding that cannot be told is refused.
         wanted = "iconv" in error.fix
         rows = []
     else:

@@ -24,6 +24,30 @@ def entries() -> Iterable[Entry]:
         "rows.csv that holds JSON lines",
     )
     yield Entry(
+        "other-encoding", "info", "The text is in UTF-16 or UTF-32.",
+        "It is read as it is; most other tools expect UTF-8.",
+        "Convert it with the command that is shown.",
+        "a file that Windows saved as Unicode",
+    )
+    yield Entry(
+        "guessed-encoding", "error", "The text is not in UTF-8; what it is in can only be guessed.",
+        "A wrong guess turns every letter beyond A to Z into another one, and the model learns that.",
+        "Convert it with the command that is shown, or accept the guess if the excerpt reads well.",
+        "a Latin-1 file, in which é is one byte",
+    )
+    yield Entry(
+        "mixed-line-ends", "info", "Some lines end as on Windows, others do not.",
+        "Rows are told apart all the same; in plain text and in CSV cells the model sees the difference.",
+        "Write the file again with one kind of line end.",
+        "two files, one of them from Windows, pasted into one",
+    )
+    yield Entry(
+        "duplicate-keys", "error", "{rows} have|has a name twice in one object, with different values.",
+        "Only the last value is read; whatever the other one says is lost.",
+        "Rename one of the two, or delete it.",
+        '{"prompt": "Hi", "prompt": "Hello", "completion": "Good day"}',
+    )
+    yield Entry(
         "unknown-columns", "error", "No column is known to be a prompt, an answer or a text.",
         "Nothing can be learned until it is clear which column is which.",
         'Say so in the recipe, e.g. columns = { prompt = "q", completion = "a" } in [data].',

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
+from dataclasses import replace
+from hashlib import sha256
+from json.encoder import encode_basestring
 from typing import Any
 
 from tui_ft.data.rows import ColumnMapping, Message, RawRow, Row, Unusable
@@ -12,6 +14,7 @@ from tui_ft.data.shapes import as_turns, classify
 from tui_ft.data.turns import Unfit, as_text, check_filled, check_order, message, tools
 from tui_ft.text import excerpt
 
+_DENSE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 _TRUE = frozenset(["true", "1", "yes", "good"])
 _FALSE = frozenset(["false", "0", "no", "bad", "-1"])
 
@@ -24,7 +27,7 @@ def to_row(raw: RawRow, mapping: ColumnMapping, system: str = "") -> Row | Unusa
     """
     try:
         row = _BUILDERS[mapping.shape](_Fields(raw.values, mapping.columns), raw)
-        row_id = _hash(row)
+        row_id = sha256(canonical(row).encode()).hexdigest()[:16]
     except Unfit as error:
         return _unusable(raw, mapping, error)
     except RecursionError:
@@ -33,20 +36,25 @@ def to_row(raw: RawRow, mapping: ColumnMapping, system: str = "") -> Row | Unusa
         text = excerpt(json.dumps(dict(raw.values), default=str))
         what = "holds bytes or escapes that are no character"
         return Unusable("broken-unicode", raw.file, raw.line, what, text)
-    messages = row.messages
-    if system and messages and messages[0]["role"] != "system":
-        messages = (Message(role="system", content=system), *messages)
-    return Row(row_id, raw.file, raw.line, messages, row.text, row.chosen, row.rejected, row.label, row.tools)
+    if system and row.messages and row.messages[0]["role"] != "system":
+        row = replace(row, messages=(Message(role="system", content=system), *row.messages))
+    # The row is nobody else's yet; `replace` would make it a second time.
+    object.__setattr__(row, "id", row_id)
+    return row
 
 
 def canonical(row: Row) -> str:
     """The content of a row as JSON with sorted keys; equal rows give equal text."""
-    content = [row.messages, row.text, row.chosen, row.rejected, row.label, row.tools]
-    return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    if row.chosen is None and row.text is None and row.label is None and not row.tools:
+        turns = ",".join([_dense(turn) for turn in row.messages])
+        return f"[[{turns}],null,null,null,null,[]]"
+    return _DENSE.encode([row.messages, row.text, row.chosen, row.rejected, row.label, row.tools])
 
 
-def _hash(row: Row) -> str:
-    return hashlib.sha256(canonical(row).encode()).hexdigest()[:16]
+def _dense(turn: Message) -> str:
+    if len(turn) == 2:
+        return f'{{"content":{encode_basestring(turn["content"])},"role":"{turn["role"]}"}}'
+    return _DENSE.encode(turn)
 
 
 def _unusable(raw: RawRow, mapping: ColumnMapping, error: Unfit) -> Unusable:
@@ -55,7 +63,7 @@ def _unusable(raw: RawRow, mapping: ColumnMapping, error: Unfit) -> Unusable:
         if guess and guess.confident and guess.shape != mapping.shape:
             what = f"looks like {guess.shape}, while most rows are {mapping.shape}"
             return Unusable("mixed-shapes", raw.file, raw.line, what, excerpt(", ".join(raw.values)))
-    return Unusable(error.id, raw.file, raw.line, error.what, error.excerpt)
+    return Unusable(error.id, raw.file, raw.line, error.what, error.excerpt, error.field)
 
 
 class _Fields:
@@ -64,6 +72,10 @@ class _Fields:
     def __init__(self, values: Mapping[str, Any], columns: Mapping[str, str]) -> None:
         self._values = values
         self._columns = columns
+
+    def column(self, part: str) -> str:
+        """The column a part is read from."""
+        return self._columns.get(part, part)
 
     def get(self, part: str) -> Any:
         """The value of a part, None when its column is missing or null.
@@ -77,9 +89,10 @@ class _Fields:
         """As `get`. Raises Unfit when there is nothing."""
         value = self.get(part)
         if value is None:
-            column = self._columns.get(part, part)
+            column = self.column(part)
             state = "is null" if column in self._values else "is missing"
-            raise Unfit("missing-field", f"{excerpt(column, 30)!r} {state}", ", ".join(self._values))
+            shown = ", ".join(self._values)
+            raise Unfit("missing-field", f"{excerpt(column, 30)!r} {state}", shown, field=column)
         return value
 
     def text(self, part: str) -> str:
@@ -96,13 +109,13 @@ def _turns(value: Any, column: str) -> tuple[Message, ...]:
     turns = as_turns(value)
     if turns is None:
         if value in ([], "[]", ""):
-            raise Unfit("no-answer", f"{excerpt(column, 30)!r} holds no turns")
-        raise Unfit("not-text", f"{excerpt(column, 30)!r} is no list of turns", value)
+            raise Unfit("no-answer", f"{excerpt(column, 30)!r} holds no turns", field=column)
+        raise Unfit("not-text", f"{excerpt(column, 30)!r} is no list of turns", value, field=column)
     return tuple(message(turn, number) for number, turn in enumerate(turns, 1))
 
 
 def _conversation(fields: _Fields, part: str) -> tuple[Message, ...]:
-    turns = _turns(fields.needed(part), part)
+    turns = _turns(fields.needed(part), fields.column(part))
     if turns and turns[0]["role"] != "system":
         turns = (*fields.system(), *turns)
     return turns
@@ -169,7 +182,8 @@ def _from_kto(fields: _Fields, raw: RawRow) -> Row:
     completion = fields.needed("completion")
     verdict = str(fields.needed("label")).strip().casefold()
     if verdict not in _TRUE | _FALSE:
-        raise Unfit("bad-label", "the label is neither true nor false", verdict)
+        what = "the label is neither true nor false"
+        raise Unfit("bad-label", what, verdict, field=fields.column("label"))
     prompt = fields.get("prompt")
     if prompt is None:
         turns = _turns(completion, "completion")

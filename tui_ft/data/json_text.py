@@ -31,6 +31,7 @@ _PARTS = frozenset(
 _TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LIST = re.compile(r"\[\s*(\S)")
+_OF_OBJECTS = re.compile(r"\s*:\s*\[\s*(\S)")
 _VALUE_END = re.compile(r"[,\]}\n]")
 _PLAIN = {
     "Expecting property name enclosed in double quotes": "a name in double quotes is missing",
@@ -54,6 +55,51 @@ def _refuse(name: str) -> NoReturn:
 
 
 _DECODER = json.JSONDecoder(parse_constant=_refuse)
+
+
+class _Twice(Exception):
+    """An object has a name twice, with different values."""
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    held = dict(pairs)
+    if len(held) < len(pairs):
+        for name, value in pairs:
+            if held[name] != value:
+                raise _Twice(name)
+    return held
+
+
+_WATCHFUL = json.JSONDecoder(parse_constant=_refuse, object_pairs_hook=_once)
+
+
+def _notes(value: Any, text: str) -> tuple[tuple[str, str], ...]:
+    """What the decoder passes over in silence: a name that stands twice in an object.
+
+    Only a text with more names than the value has can hold one, so nearly no row is decoded again.
+    """
+    written = text.count('":') + text.count('" :') - text.count('\\":') - text.count('\\" :')
+    try:
+        if written <= _names(value):
+            return ()
+        _WATCHFUL.raw_decode(text)
+    except _Twice as found:
+        name = excerpt(str(found), 40)
+        return (("duplicate-keys", f"{name!r} is there twice with different values; the last one counts"),)
+    except RecursionError:
+        pass  # nested more deeply than any row; whoever uses the value says so
+    return ()
+
+
+def _names(value: Any) -> int:
+    """How many names the objects in a value have, all told."""
+    if type(value) is dict:
+        number = len(value)
+        for inner in value.values():
+            if type(inner) is dict or type(inner) is list:
+                number += _names(inner)
+        return number
+    return sum([_names(inner) for inner in value if type(inner) is dict or type(inner) is list])
 
 
 def rows_of_lines(text: TextIO, name: str) -> Iterator[RawRow | Unreadable]:
@@ -103,6 +149,7 @@ class _Window:
         self.name = name
         self.text = ""
         self.pos = 0
+        self.begin = 0  # where the value that was read last begins in `text`
         self._source = text
         self._lost = False  # the end of a row was not found, so nothing after it can be told apart
         self._counted = 0  # `_line` is the line at this position
@@ -150,7 +197,7 @@ class _Window:
                 value, end = _DECODER.raw_decode(self.text, self.pos)
                 if end == len(self.text) and self.more():
                     continue  # a number may go on in the next piece
-                self.pos = end
+                self.begin, self.pos = self.pos, end
                 return value
             except (ValueError, RecursionError) as error:
                 closed = self._closing()
@@ -208,7 +255,7 @@ def _items(window: _Window, name: str, *, closing: str) -> Iterator[RawRow | Unr
             if not window.peek():
                 return
             continue
-        yield _row(value, name, line, window.text[max(0, window.pos - 200) : window.pos])
+        yield _row(value, name, line, window.text[window.begin : window.pos])
     if closing and not char:
         yield Unreadable(
             name, window.line, "the file ends before its list is closed; it may have been cut off"
@@ -220,11 +267,14 @@ def _wraps_rows(window: _Window) -> bool:
     """True for {"data": [ {…}, … ]}; False for a row laid out over several lines."""
     while len(window.text) < 1 << 16 and window.more():
         pass
-    for found in re.finditer(r'"((?:[^"\\]|\\.)*)"\s*:\s*\[\s*(\S)', window.text):
-        if found[1] in _PARTS:
-            return False
-        if found[2] == "{":
-            return True
+    depth = 0
+    for token in _TOKENS.finditer(window.text):
+        depth += (token[0] in "{[") - (token[0] in "}]")
+        if depth == 1 and (of := _OF_OBJECTS.match(window.text, token.end())):
+            if token[0][1:-1] in _PARTS:
+                return False
+            if of[1] == "{":
+                return True
     # A document without a list of objects is one row, or rows one after another.
     return False
 
@@ -259,7 +309,7 @@ def _wrapped(window: _Window, name: str) -> Iterator[RawRow | Unreadable]:
 
 def _row(value: Any, name: str, line: int, text: str) -> RawRow | Unreadable:
     if isinstance(value, Mapping):
-        return RawRow(name, line, value)
+        return RawRow(name, line, value, _notes(value, text))
     kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(
         type(value), "a number"
     )
@@ -274,6 +324,8 @@ def _words(error: Exception, text: str, *, cut: bool) -> str:
         return "nested too deeply"
     if not isinstance(error, json.JSONDecodeError):
         return str(error) if isinstance(error, _NotJson) else "a number has too many digits"
+    if text.startswith("\0"):
+        return "there are zero bytes here; the file was cut off or damaged while it was written"
     if text.startswith(("{'", "['")):
         return "this is Python, not JSON: names and strings need double quotes"
     if cut and text.count("{") > text.count("}"):

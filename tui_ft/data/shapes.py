@@ -133,6 +133,8 @@ def as_turns(value: Any) -> list[Mapping[str, Any]] | None:
             value = json.loads(value)
         except (ValueError, RecursionError):
             return None
+    if type(value) is list and value and all(type(turn) is dict for turn in value):
+        return value
     if isinstance(value, Sequence) and not isinstance(value, str) and value:
         turns = [turn for turn in value if isinstance(turn, Mapping)]
         return turns if len(turns) == len(value) else None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import io
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from tui_ft.data import encodings
+from tui_ft.data.encodings import Encoding
 from tui_ft.data.kinds import READABLE, Compression, Kind, compression_of, kind_by_name, kind_of, split_of
 from tui_ft.errors import InputError, Problem
 from tui_ft.recipe import resolve
@@ -19,17 +21,26 @@ from tui_ft.text import nearest
 _METADATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
 _PAPERS = frozenset({"readme", "license", "licence"})
 _HEAD = 1 << 16
+_CHUNK = 1 << 20
+# No text of use packs as well as this; beyond it a small file would keep the reader busy for hours.
+_UNPACKED, _RATIO = 1 << 30, 400
+_UTF8 = Encoding()
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One data file. `name` is how it is shown; `note` tells when its content belies its name."""
+    """One data file. `name` is how it is shown; `note` tells when its content belies its name.
+
+    `mixed_ends`: some of its lines end as on Windows and some as elsewhere.
+    """
 
     path: Path
     name: str
     kind: Kind
     compression: Compression = ""
     note: str = ""
+    encoding: Encoding = _UTF8
+    mixed_ends: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -69,23 +80,17 @@ def open_binary(source: Source) -> tuple[BinaryIO, BinaryIO]:
 def open_text(source: Source) -> tuple[TextIO, BinaryIO]:
     """The text of a file and the file itself, as `open_binary`. A byte order mark is dropped.
 
-    Reading raises InputError when the text is not in UTF-8; a single damaged byte becomes a lone surrogate.
+    What is damaged becomes a lone surrogate.
     """
     stream, raw = open_binary(source)
-
-    def judge() -> None:
-        if not encodings.is_utf8_elsewhere(_chunks(source)):
-            encoding = encodings.one_byte_encoding(_chunks(source))
-            raise encodings.encoding_error(source.path, source.name, encoding)
-
-    guarded = io.BufferedReader(encodings.Utf8Guard(stream, judge), 1 << 18)
-    return io.TextIOWrapper(guarded, encoding="utf-8-sig", errors="surrogateescape", newline=""), raw
+    encoding = source.encoding
+    return io.TextIOWrapper(stream, encoding=encoding.codec, errors=encoding.errors, newline=""), raw
 
 
 def _chunks(source: Source) -> Iterator[bytes]:
     stream, raw = open_binary(source)
     with raw, stream:
-        while chunk := stream.read(1 << 20):
+        while chunk := stream.read(_CHUNK):
             yield chunk
 
 
@@ -162,21 +167,53 @@ def _shards(folder: Path, shown: str, base: Path) -> list[Source]:
 def _source(path: Path, shown: str) -> Source:
     compression = compression_of(path)
     plain = path.with_suffix("") if compression else path
+    unread = Source(path, shown, "text", compression)
     try:
         if path.stat().st_size == 0:
             raise InputError("the file is empty", where=shown, fix="Put at least 50 rows into it.")
-        stream, raw = open_binary(Source(path, shown, "text", compression))
+        stream, raw = open_binary(unread)
         with raw, stream:
             head = stream.read(_HEAD)
-    except OSError as error:
-        if compression and error.strerror is None:
-            what = f"the file is not {compression} data, whatever its name says"
-            raise InputError(what, where=shown, fix="Download it again.") from None
-        raise InputError(f"cannot be read: {error.strerror or error}", where=shown) from None
+        wide = encodings.wide_encoding(head)
+        if wide:
+            head = head.decode(wide, "ignore").encode()
+        kind, note = kind_of(plain.name, head, shown)
+        found = replace(unread, kind=kind, note=note)
+        return found if kind in ("parquet", "arrow") else _looked_over(found, wide)
+    except (OSError, zlib.error) as error:
+        if compression and getattr(error, "strerror", None) is None:
+            raise InputError(
+                f"the file is not {compression} data, or damaged", where=shown, fix="Download it again."
+            ) from None
+        raise InputError(f"cannot be read: {_words(error)}", where=shown) from None
     except EOFError:
         what = "the compressed file ends too early"
         raise InputError(what, where=shown, fix="Download it again.") from None
-    if wide := encodings.wide_encoding(head):
-        raise encodings.encoding_error(path, shown, wide)
-    kind, note = kind_of(plain.name, head, shown)
-    return Source(path, shown, kind, compression, note)
+
+
+def _words(error: Exception) -> str:
+    return str(getattr(error, "strerror", None) or error)
+
+
+def _looked_over(source: Source, wide: str | None) -> Source:
+    """A text file with what a look at all of its bytes tells. Raises InputError when it is no text."""
+    total = crlf = lf = 0
+    for chunk in _chunks(source):
+        total += len(chunk)
+        if b"\r" in chunk:
+            crlf += chunk.count(b"\r\n")
+        lf += chunk.count(b"\n")
+        if source.compression and total > max(_UNPACKED, _RATIO * source.size_bytes):
+            raise InputError(
+                f"the file unpacks to more than {_RATIO} times its size, which no text of use does",
+                where=source.name,
+                fix="Unpack it yourself and look at what is in it.",
+            )
+    encoding = Encoding(wide) if wide else encodings.encoding_of(lambda: _chunks(source))
+    if encoding is None:
+        raise InputError(
+            "the text is not in UTF-8, and its encoding cannot be told",
+            where=source.name,
+            fix="Save it as UTF-8 in the program it comes from, or use iconv with its encoding.",
+        )
+    return replace(source, encoding=encoding, mixed_ends=not wide and 0 < crlf < lf)

@@ -25,12 +25,22 @@ class Tally:
     def __getitem__(self, finding: str) -> int:
         return self._counts.get(finding, 0)
 
-    def add(self, finding: str, file: str, line: int, text: str = "") -> None:
+    def add(
+        self,
+        finding: str,
+        file: str,
+        line: int,
+        text: str = "",
+        *,
+        field: str = "",
+        offset: int | None = None,
+    ) -> None:
         """One more place. `text` is what was seen there; it is made harmless and cut if it is shown."""
         self._counts[finding] = self[finding] + 1
         examples = self._examples.setdefault(finding, [])
         if len(examples) < _EXAMPLES:
-            examples.append(Example(file, line, excerpt(text, _WIDTH)))
+            seen = excerpt(text, _WIDTH)
+            examples.append(Example(file, line, seen, excerpt(field, 40), offset))
 
     def merge(self, other: Tally) -> None:
         """Add what another tally counted in the rows after those counted here."""

@@ -19,21 +19,27 @@ ROLES: Final[Mapping[str, str]] = {
     "tool_response": "tool", "ipython": "tool",
 }  # fmt: skip
 _CALLS = ("function_call", "tool_call")
+# Turns of nothing but a role and a text, which are nearly all there are, go a short way.
+_PLAIN: Final = {**{(name, "role"): ROLES[name] for name in ("system", "user", "assistant", "tool")},
+                 **{(name, "from"): ROLES[name] for name in ("system", "human", "gpt")}}  # fmt: skip
 _REASONING = ("reasoning_content", "reasoning", "thinking")
 
 
 class Unfit(Exception):
-    """A row cannot be learned from. `id` is the finding it counts towards."""
+    """A row cannot be learned from. `id` is the finding it counts towards, `field` the column to blame."""
 
-    def __init__(self, finding: str, what: str, seen: Any = "") -> None:
+    def __init__(self, finding: str, what: str, seen: Any = "", *, field: str = "") -> None:
         super().__init__(what)
         self.id = finding
+        self.field = field
         self.what = what
         self.excerpt = excerpt(seen if isinstance(seen, str) else repr(seen))
 
 
 def message(turn: Mapping[str, Any], number: int) -> Message:
     """One turn in canonical form. Raises Unfit for an unknown role or content that is not text."""
+    if len(turn) == 2 and (plain := _plain(turn)) is not None:
+        return plain
     given = turn.get("role", turn.get("from"))
     if not isinstance(given, str) or not given.strip():
         raise Unfit("unknown-role", f"turn {number} has no role", dict(turn))
@@ -60,6 +66,16 @@ def message(turn: Mapping[str, Any], number: int) -> Message:
         if isinstance(turn.get("tool_call_id"), str):
             done["tool_call_id"] = turn["tool_call_id"]
     return done
+
+
+def _plain(turn: Mapping[str, Any]) -> Message | None:
+    """A turn whose role and content are as they should be, None when it takes a closer look."""
+    for key, said in (("role", "content"), ("from", "value")):
+        if key in turn and said in turn:
+            given, content = turn[key], turn[said]
+            if type(given) is str and type(content) is str and (role := _PLAIN.get((given, key))):
+                return {"role": role, "content": content}
+    return None
 
 
 def as_text(value: Any) -> str | None:
@@ -103,11 +119,13 @@ def tools(value: Any) -> tuple[dict[str, Any], ...]:
 
 def check_order(turns: Sequence[Message]) -> None:
     """Raises Unfit unless the turns follow each other soundly and the last one is the assistant's."""
-    if not any(turn["role"] == "assistant" for turn in turns):
+    roles = [turn["role"] for turn in turns]
+    if "assistant" not in roles:
         raise Unfit("no-answer", "there is no assistant turn to learn from", _roles(turns))
+    if roles[roles[0] == "system" :] == ["user", "assistant"] * (len(roles) // 2):
+        return
     last = ""
-    for number, turn in enumerate(turns, 1):
-        role = turn["role"]
+    for number, (role, turn) in enumerate(zip(roles, turns, strict=True), 1):
         if role == "system" and last:
             raise Unfit(
                 "role-order", f"turn {number} is a system message, which has to come first", _roles(turns)
