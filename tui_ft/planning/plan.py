@@ -201,6 +201,91 @@ class LargerGpu:
 
 
 @dataclass(frozen=True, slots=True)
+class Price:
+    """Dollars for an hour of the box."""
+
+    low: float
+    high: float
+    typical: bool  # what such boxes cost by the catalogue; False: what the user said
+    as_of: str = ""  # when typical prices were read
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What one part of the work takes. None is unknown."""
+
+    time_s: Range | None
+    money: Range | None  # dollars, at the price of `Costs`
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Cost:
+        """As `dataclasses.asdict` has written it."""
+        time_s, money = document["time_s"], document["money"]
+        return cls(Range(**time_s) if time_s else None, Range(**money) if money else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """Time and money by part of the work, and the price they were computed at."""
+
+    price: Price | None
+    training: Cost  # loading and saving too, evaluations not
+    evaluation: Cost  # all evaluations while training
+    one_more_epoch: Cost  # with its evaluations
+    final_evaluation: Cost  # base and tuned model answer the unseen rows
+    export: Cost
+    whole: Cost  # training, evaluations and final evaluation
+    notes: tuple[str, ...] = ()  # what the figures rest on and leave out
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Costs:
+        """As `dataclasses.asdict` has written it."""
+        parts = {
+            name: Cost.from_json(document[name])
+            for name in ("training", "evaluation", "one_more_epoch", "final_evaluation", "export", "whole")
+        }
+        price = Price(**document["price"]) if document["price"] else None
+        return cls(price=price, notes=tuple(document["notes"]), **parts)
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedCost:
+    """What a managed fine-tuning API would ask for the same tokens, in dollars."""
+
+    provider: str
+    low: float
+    high: float
+    as_of: str  # when the price was read
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiskNeed:
+    """What the run takes on one file system, in bytes."""
+
+    path: str  # of the file system; "" when unknown
+    uses: tuple[str, ...]  # "runs", "model cache"
+    needed_bytes: int
+    free_bytes: int | None
+    parts: dict[str, int]  # "download", "checkpoints", "adapter", "merged", "gguf", "prepared data"
+
+    @property
+    def enough(self) -> bool:
+        """There is room, as far as is known."""
+        return self.free_bytes is None or self.needed_bytes <= self.free_bytes
+
+    def to_json(self) -> dict[str, Any]:
+        """An entry of `disk.mounts`."""
+        return {**asdict(self), "enough": self.enough}
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> DiskNeed:
+        """As `to_json` has written it."""
+        values = {key: value for key, value in document.items() if key != "enough"}
+        return cls(**{**values, "uses": tuple(document["uses"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """A run, fully decided."""
 
@@ -229,6 +314,9 @@ class Plan:
     alternatives: tuple[FitPlan, ...] = ()  # up to three other sensible ways
     relief: tuple[Step, ...] = ()  # what would make it safe, cheapest first; () when it is
     larger: LargerGpu | None = None
+    costs: Costs | None = None  # by part; `money` above only counts with a price of the user's
+    managed: tuple[ManagedCost, ...] = ()  # the same tokens at a managed API
+    disks: tuple[DiskNeed, ...] = ()  # per file system; `disk_bytes` above is where runs are kept
 
     def to_json(self) -> dict[str, Any]:
         """plan.json and `tui-ft plan --json`."""
@@ -238,6 +326,7 @@ class Plan:
         fits = document.pop("fits")
         time_s, money = document.pop("time_s"), document.pop("money")
         disk, free = document.pop("disk_bytes"), document.pop("disk_free_bytes")
+        del document["disks"]
         return {
             **document,
             "memory": {
@@ -252,7 +341,11 @@ class Plan:
             },
             "time": None if time_s is None else {"low_s": time_s["low"], "high_s": time_s["high"]},
             "money": money,
-            "disk": {"needed_bytes": disk, "free_bytes": free},
+            "disk": {
+                "needed_bytes": disk,
+                "free_bytes": free,
+                "mounts": [need.to_json() for need in self.disks],
+            },
         }
 
     @classmethod
@@ -275,6 +368,8 @@ class Plan:
                 "alternatives": tuple(map(FitPlan.from_json, rest["alternatives"])),
                 "relief": tuple(Step(**step) for step in rest.get("relief", ())),
                 "larger": LargerGpu.from_json(rest["larger"]) if rest.get("larger") else None,
+                "costs": Costs.from_json(rest["costs"]) if rest.get("costs") else None,
+                "managed": tuple(ManagedCost(**offer) for offer in rest.get("managed", ())),
             },
             memory=MemoryEstimate(
                 **parts,
@@ -289,4 +384,5 @@ class Plan:
             money=None if money is None else Range(**money),
             disk_bytes=disk["needed_bytes"],
             disk_free_bytes=disk["free_bytes"],
+            disks=tuple(map(DiskNeed.from_json, disk.get("mounts", ()))),
         )
