@@ -152,6 +152,11 @@ class Train(_Section):
     eval_every: int | Literal["auto"] = _option("auto", "Steps between evaluations.", cost="time")
     save_every_minutes: float = _option(10, "Most minutes of work that can be lost.", gt=0)
     keep_checkpoints: int = _option(2, "Checkpoints kept besides the best one.", cost="disk", ge=1)
+    dry_run: bool = _option(
+        True,
+        "Try the longest batch before the first step: does it fit, how fast is it?",
+        cost="time of about three steps",
+    )
 
 
 class Evaluate(_Section):

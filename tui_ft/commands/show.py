@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
+from pathlib import Path
 
 from tui_ft.commands.follow import step_line
 from tui_ft.commands.output import emit, lines
@@ -35,6 +36,9 @@ def describe(shown: RunView) -> Iterator[str]:
         yield (
             f"  {duration(shown.elapsed_s)} so far" if shown.alive else f"  took {duration(shown.elapsed_s)}"
         )
+    if shown.dry_run is not None:
+        for line in shown.dry_run.lines(str(Path(shown.dir) / "recipe.toml")):
+            yield f"  {line}"
     for alert in shown.alerts:
         yield f"  ! {alert.what} {alert.action}"
     for artefact in shown.artefacts:

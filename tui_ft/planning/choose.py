@@ -283,4 +283,5 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     "train.seed": ("the same seed repeats the run", OWN),
     "train.save_every_minutes": ("most that a crash can cost", OWN),
     "train.keep_checkpoints": ("besides the best one", OWN),
+    "train.dry_run": ("finds out before the first step whether it fits", OWN),
 }

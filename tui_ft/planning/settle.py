@@ -86,6 +86,7 @@ def settle_train(
         record.keep(f"train.{key}")
     record.keep("train.save_every_minutes")
     record.keep("train.keep_checkpoints")
+    record.keep("train.dry_run")
     return replace(
         train,
         epochs=record.settle("train.epochs", choose.epochs(job)),

@@ -25,7 +25,7 @@ def _known(pattern: str, kind: type[TuiFtError], what: str, fix: str) -> Known:
 
 
 # The texts are those of torch 2.13, transformers 5.23, trl 1.16, peft 0.21, bitsandbytes 0.50, datasets 5.2.
-KNOWN: Sequence[Known] = (
+_OUT_OF_MEMORY: Sequence[Known] = (
     _known(
         r"CUDA out of memory|OutOfMemoryError",
         EnvironmentProblem,
@@ -38,6 +38,9 @@ KNOWN: Sequence[Known] = (
         "this machine ran out of memory (RAM)",
         "Halve train.micro_batch and double train.grad_accum, then resume; or choose a smaller model.",
     ),
+)
+KNOWN: Sequence[Known] = (
+    *_OUT_OF_MEMORY,
     _known(
         r"Errno (28|122|27)\b|StorageFull|inline_container.*unexpected pos|PytorchStreamWriter failed|"
         r"No space left|File too large",
@@ -149,6 +152,12 @@ KNOWN: Sequence[Known] = (
         "Set model.trust_remote_code to true if you trust its authors.",
     ),
 )
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory ran out, of the GPU or of the machine."""
+    text = f"{type(error).__name__}: {error}"
+    return any(known.pattern.search(text) for known in _OUT_OF_MEMORY)
 
 
 def explain(error: BaseException) -> TuiFtError:

@@ -20,6 +20,7 @@ from tui_ft.runs.events import Event, EventReader, is_kind
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
 from tui_ft.runs.status import Reality, State, reality
+from tui_ft.runs.trial import Trial, trial
 from tui_ft.text import excerpt, sanitize
 
 CURVES = ("loss", "eval_loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
@@ -73,6 +74,7 @@ class RunView:
     log: tuple[str, ...] = field(repr=False)
     plan: dict[str, Any] = field(repr=False)
     garbage: int = 0
+    dry_run: Trial | None = None
 
 
 def view(folder: RunFolder) -> RunView:
@@ -102,6 +104,7 @@ class RunWatcher:
         self._started: float | None = None
         self._attempt: float | None = None  # when the process now or last at work began
         self._spent = 0.0  # seconds of earlier attempts
+        self._trial: Trial | None = None
         self._heard: float | None = None  # time of the last event of the training
 
     def poll(self, *, now: float | None = None) -> RunView:
@@ -159,6 +162,7 @@ class RunWatcher:
             log=_tail(self.folder.log),
             plan=self._plan,
             garbage=self._reader.garbage,
+            dry_run=self._trial,
         )
 
     def _read_events(self) -> None:
@@ -187,6 +191,8 @@ class RunWatcher:
                 self._take_eval(event)
             case "start":
                 self._take_start(event, at)
+            case "dry_run":
+                self._trial = trial(event)
             case "alert":
                 self._alerts.append(alert(event, at))
             case "gauges":
@@ -303,6 +309,9 @@ def show_json(run: RunView) -> dict[str, Any]:
         "artefacts": [
             {"kind": a.kind, "path": a.path, "bytes": a.bytes, "step": a.step} for a in run.artefacts
         ],
+        "dry_run": None
+        if run.dry_run is None
+        else run.dry_run.document(str(Path(run.dir) / "recipe.toml")),
         "jobs": dict(run.jobs),
         "curves": {
             name: {"steps": list(curve.steps), "values": list(curve.values)}

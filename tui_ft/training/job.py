@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +17,21 @@ from transformers import PrinterCallback, set_seed
 
 from tui_ft.data import prepare as preparing
 from tui_ft.errors import EnvironmentProblem, InputError
+from tui_ft.models.folder import read_local
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning.plan import Plan
+from tui_ft.planning.search import Subject
 from tui_ft.recipe import Recipe
 from tui_ft.runs import checkpoints
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.text import count, parameters, percent
-from tui_ft.training import dataset, lock, result
+from tui_ft.training import dataset, dry_run, lock, result
 from tui_ft.training.arguments import sft_config, update_steps
 from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
 from tui_ft.training.dataset import Split
+from tui_ft.training.dry_run import DryRun
 from tui_ft.training.model import add_adapters, load_base, load_tokenizer
 from tui_ft.training.signals import Stops
 from tui_ft.training.trainer import Interrupted, NotFinite, Trainer, score_learned_positions_only
@@ -54,6 +58,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
         _refuse_to_overwrite(folder)
     checkpoint = _find_checkpoint(folder, reporter) if resume else None
     checkpoints.sweep(folder)
+    dry_run.clear(folder)
     reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
     try:
         _enter(reporter, wishes, "preparing the data")
@@ -63,6 +68,11 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
         wishes.validates = splits.validation is not None
         steps = update_steps(len(splits.train.sequences), plan, recipe.train.max_steps)
         pilot = Pilot(trainer, reporter, wishes, plan.train, steps=steps)
+        if recipe.train.dry_run and not resume:
+            enter = partial(_enter, reporter, wishes)
+            trainer.add_callback(
+                DryRun(trainer, reporter, plan, _subject(plan, base), steps=steps, enter=enter)
+            )
         _add_callbacks(trainer, pilot, reporter, resumed=resume)
         _enter(reporter, wishes, "starting the first step")
         ending = _fit(trainer, pilot, wishes, checkpoint)
@@ -139,6 +149,12 @@ def _base_folder(plan: Plan) -> Path:
             fix="Put it back, or start a new run from the recipe.",
         )
     return folder
+
+
+def _subject(plan: Plan, base: Path) -> Subject | None:
+    """The model as the memory formula wants it; None when config.json does not give its sizes."""
+    facts = read_local(plan.model_id, base)
+    return Subject(facts.dims, facts.parameters, facts.model_type) if facts.dims else None
 
 
 def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter: Reporter) -> _Splits:
