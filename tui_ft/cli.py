@@ -63,8 +63,19 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seq", metavar="N", type=int, help="longest row in tokens")
 
 
-def _train(parser: argparse.ArgumentParser) -> None:
+def _planned(parser: argparse.ArgumentParser) -> None:
     _recipe(parser)
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="change a recipe key for this once, e.g. train.micro_batch=1; repeatable; no value un-pins it",
+    )
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    _planned(parser)
     parser.add_argument(
         "--follow", action="store_true", help="stay and print progress; Ctrl-C leaves the run alive"
     )
@@ -110,7 +121,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "gpus": ("what this box has", _nothing),
     "fit": ("what fits into a GPU's memory, by method", _fit),
     "check": ("what is in the data, and what is wrong with it", _check),
-    "plan": ("every choice of a recipe with its reason; memory, time, money", _recipe),
+    "plan": ("every choice of a recipe with its reason; memory, time, money", _planned),
     "train": ("start training in the background", _train),
     "runs": ("runs on this box, live and past", _nothing),
     "show": ("one run in numbers", _run),

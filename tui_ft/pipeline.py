@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,10 +66,11 @@ def recipe_path(name: str) -> Path:
     )
 
 
-def open_recipe(name: str) -> OpenedRecipe:
-    """A recipe by path or starter name. Raises InputError listing every mistake in it."""
+def open_recipe(name: str, settings: Sequence[str] = ()) -> OpenedRecipe:
+    """A recipe by path or starter name, with `KEY=VALUE` settings. Raises InputError listing every mistake."""
     path = recipe_path(name)
-    return OpenedRecipe(recipes.load(path), path.absolute().parent, path.read_text(encoding="utf-8-sig"))
+    recipe = recipes.with_settings(recipes.load(path), settings)
+    return OpenedRecipe(recipe, path.absolute().parent, path.read_text(encoding="utf-8-sig"))
 
 
 def _recipes_near(path: Path) -> list[Path]:

@@ -8,7 +8,7 @@ fills it from the box and the data; `pinned` tells which ones the user wrote.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -350,6 +350,29 @@ def value_from_text(key: str, text: str) -> Any:
     option = dict(options()).get(key)
     wants_text = option is not None and option.annotation is str
     return text if wants_text and not isinstance(value, str) else value
+
+
+def with_settings(recipe: Recipe, settings: Sequence[str]) -> Recipe:
+    """The recipe with `KEY=VALUE` texts applied, as `--set` takes them; an empty value un-pins its key.
+
+    Raises InputError naming every text that is no setting, and whatever `with_values` raises.
+    """
+    changes: dict[str, Any] = {}
+    problems: list[Problem] = []
+    known = dict(options())
+    for setting in settings:
+        key, equals, text = (part.strip() for part in setting.partition("="))
+        if not equals:
+            problems.append(Problem("has no value", f"--set {setting}", "Write it as train.epochs=2."))
+        elif key not in known:
+            close = nearest(key, known)
+            fix = f"Did you mean {close[0]}?" if close else "`tui-ft recipe schema` lists all keys."
+            problems.append(Problem("unknown key", f"--set {key}", fix))
+        else:
+            changes[key] = value_from_text(key, text)
+    if problems:
+        raise InputError(problems)
+    return recipe.with_values(changes) if changes else recipe
 
 
 def _problem(detail: Any, source: str) -> Problem:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import shutil
 
 from tui_ft.commands.output import emit, lines, note
@@ -13,14 +14,15 @@ from tui_ft.planning.describe import plan_lines
 
 def run(args: argparse.Namespace) -> ExitCode:
     """Make the plan and print it. Exit code 1 when it cannot fit or the data blocks it."""
-    opened = open_recipe(args.recipe)
+    opened = open_recipe(args.recipe, args.set)
     prepared = prepare(opened.recipe, opened.base, args.home, say=note)
     plan = prepared.plan
     if args.json:
         emit(plan.to_json())
     else:
         lines(plan_lines(plan, width=min(120, shutil.get_terminal_size().columns)))
-        lines(["", f"start it with   tui-ft train {args.recipe}"])
+        settings = "".join(f" --set {shlex.quote(setting)}" for setting in args.set)
+        lines(["", f"start it with   tui-ft train {args.recipe}{settings}"])
     if prepared.report.blocked:
         note("The data has findings that block training; `tui-ft check` shows them.")
     return ExitCode.ANSWER_IS_NO if plan.fits == "wont_fit" or prepared.report.blocked else ExitCode.DONE
