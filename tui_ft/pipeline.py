@@ -67,7 +67,7 @@ def recipe_path(name: str) -> Path:
 
 
 def open_recipe(name: str, settings: Sequence[str] = ()) -> OpenedRecipe:
-    """A recipe by path or starter name, with `KEY=VALUE` settings. Raises InputError listing every mistake."""
+    """A recipe by path or starter name, with `KEY=VALUE` settings. Raises InputError listing all mistakes."""
     path = recipe_path(name)
     recipe = recipes.with_settings(recipes.load(path), settings)
     return OpenedRecipe(recipe, path.absolute().parent, path.read_text(encoding="utf-8-sig"))
