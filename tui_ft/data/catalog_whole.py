@@ -18,6 +18,18 @@ def entries() -> Iterable[Entry]:
         "the same question in train.jsonl and test.jsonl",
     )
     yield Entry(
+        "near-leakage", "warning", "{rows} to train on nearly repeat|repeats one of the validation or test file.",
+        "Scores on rows much like those the model has seen promise too much.",
+        "Look at them; delete them from one of the files.",
+        "the same ticket with another date in train.jsonl and test.jsonl",
+    )
+    yield Entry(
+        "split-siblings", "warning", "{rows} to train on nearly repeat|repeats a row that is held out.",
+        "Scores on rows much like those the model has seen promise too much.",
+        'Set group_by = "near" in [data], which keeps near duplicates on one side.',
+        "the same ticket with another date, once trained on and once tested on",
+    )
+    yield Entry(
         "too-few-rows", "error", "There are|is {rows} to learn from.",
         "With fewer than 50 the model learns the rows by heart instead of the task.",
         "Collect at least 50, better 200; until then put examples into the prompt.",

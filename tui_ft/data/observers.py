@@ -1,74 +1,54 @@
-"""What shows only over many rows: duplicates, leakage, how answers look, what the length limit cuts.
+"""What shows only over many rows: how answers look, and what the length limit cuts.
 
 Each observer is fed the rows one by one, keeps little, and states its findings at the end.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 from array import array
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from statistics import median
 from typing import Literal
 
-from tui_ft.data.checks import is_json, normalised, says_nothing
+from tui_ft.data.checks import is_json, says_nothing
 from tui_ft.data.masks import Encoded
 from tui_ft.data.rows import Row
 from tui_ft.data.tally import Tally
 from tui_ft.text import count, percent
 
 AnswerLook = Literal["json", "label", "short", "long", "none"]
-Place = tuple[str, int]
 
 # Beyond this share of rows a cut answer is no exception any more and training waits for a decision.
 CUT_TOLERATED = 0.005
 _MOST_LABELS = 200
 
 
-class Repeats:
-    """Rows that come again, and questions that come again with another answer."""
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """The length of a row in tokens, and what of it is learned.
 
-    def __init__(self) -> None:
-        self._first: dict[int, Place] = {}
-        self._answers: dict[int, tuple[int, Place]] = {}
+    `needed`: up to and with the last one that is learned; `prompt`: before the first; `kept`: learned ones
+    within the length limit.
+    """
 
-    def see(self, row: Row, tally: Tally) -> None:
-        """Count the row as a copy, or as a contradiction, of an earlier one."""
-        place = (row.file, row.line)
-        row_key = int(row.id, 16)
-        if (first := self._first.setdefault(row_key, place)) is not place:
-            tally.add("duplicates", *place, f"as {first[0]}:{first[1]}")
-            return
-        # Two preferences for one question, and two documents that begin alike, contradict nothing.
-        if row.text is not None or row.chosen is not None or row.label is not None:
-            return
-        answer = _key(row.messages[-1])
-        known, where = self._answers.setdefault(_key([row.messages[:-1], row.tools]), (answer, place))
-        if known != answer:
-            tally.add("conflicting-answers", *place, f"{row.answer[:60]} … see {where[0]}:{where[1]}")
+    tokens: int
+    learned: int
+    needed: int
+    prompt: int
+    kept: int
+    concerns: tuple[str, ...] = ()
+    note: str = ""
 
 
-class Leakage:
-    """Rows to train on that are held out as well, word for word or but for case and punctuation."""
-
-    def __init__(self) -> None:
-        self._held_out: dict[int, Place] = {}
-
-    def hold_out(self, row: Row) -> None:
-        """Remember a row of the validation or test file."""
-        place = (row.file, row.line)
-        for key in _leak_keys(row):
-            self._held_out.setdefault(key, place)
-
-    def see(self, row: Row, tally: Tally) -> None:
-        """Compare a training row with what is held out."""
-        if not self._held_out:
-            return
-        where = next((self._held_out[key] for key in _leak_keys(row) if key in self._held_out), None)
-        if where:
-            tally.add("leakage", row.file, row.line, f"as {where[0]}:{where[1]}")
+def measured(encoded: Encoded, limit: int | None) -> Measure:
+    """The measure of an encoded row."""
+    learned, needed = encoded.learned, encoded.needed
+    kept = learned if limit is None or needed <= limit else sum(encoded.trained[:limit])
+    return Measure(
+        len(encoded.ids), learned, needed, encoded.prompt_length, kept, encoded.concerns, encoded.note
+    )
 
 
 class Answers:
@@ -152,30 +132,34 @@ class LengthLimit:
     """Token lengths, and what a limit on them takes from the answers."""
 
     def __init__(self, limit: int | None) -> None:
-        self._limit = limit
+        self.limit = limit
         self._needed = array("I")
         self._noun = "answer"
 
-    def see(self, row: Row, encoded: Encoded, tally: Tally) -> bool:
+    def see(self, row: Row, measure: Measure, tally: Tally) -> bool:
         """Note the length of a row. False when the limit leaves nothing of its answer."""
-        needed = encoded.needed
-        self._needed.append(needed)
+        self._needed.append(measure.needed)
         if row.text is not None:
             self._noun = "text"
-        if self._limit is None or needed <= self._limit:
+        if self.limit is None or measure.needed <= self.limit:
             return True
-        kept = sum(encoded.trained[: self._limit])
-        if not kept:
-            tally.add("prompt-too-long", row.file, row.line, count(encoded.prompt_length, "token"))
+        if not measure.kept:
+            tally.add("prompt-too-long", row.file, row.line, count(measure.prompt, "token"))
             return False
-        tally.add("answer-cut", row.file, row.line, f"{kept:,} of {count(encoded.learned, 'token')} kept")
+        words = f"{measure.kept:,} of {count(measure.learned, 'token')} kept"
+        tally.add("answer-cut", row.file, row.line, words)
         return True
+
+    def merge(self, other: LengthLimit) -> None:
+        """Add what another saw in the rows after those seen here."""
+        self._needed += other._needed
+        self._noun = "text" if "text" in (self._noun, other._noun) else self._noun
 
     def state(self, tally: Tally) -> None:
         """The findings with their shares and what longer limits would keep."""
         rows = len(self._needed)
         part, whole = tally["answer-cut"], tally["prompt-too-long"]
-        if self._limit is None or not rows:
+        if self.limit is None or not rows:
             return
         for finding, number, loss in (
             ("answer-cut", part, f"part of the {self._noun} is cut off"),
@@ -186,13 +170,13 @@ class LengthLimit:
                     finding,
                     number,
                     what=f"{count(number, 'row')} ({percent(number / rows, digits=1)}): {loss} "
-                    f"at {self._limit:,} tokens. {self._longer()}",
+                    f"at {self.limit:,} tokens. {self._longer()}",
                     severity="error" if number > CUT_TOLERATED * rows else "warning",
                 )
 
     def _longer(self) -> str:
         """What the next limits would keep, e.g. "2,048 keeps 99.6 %; 4,096 keeps all."."""
-        limit, longest = self._limit or 1, max(self._needed)
+        limit, longest = self.limit or 1, max(self._needed)
         kept = sum(needed <= limit for needed in self._needed)
         said: list[str] = []
         while limit < longest and len(said) < 3:
@@ -204,14 +188,3 @@ class LengthLimit:
                 said.append(f"{limit:,} keeps {share}")
                 kept = more
         return f"{'; '.join(said)}."
-
-
-def _leak_keys(row: Row) -> tuple[int, int]:
-    asked = row.text if row.text is not None else " ".join(turn["content"] for turn in row.dialogue[:-1])
-    return int(row.id, 16), _key(normalised(asked) or asked)
-
-
-def _key(value: object) -> int:
-    """64 bits of a hash of the content."""
-    content = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
-    return int.from_bytes(hashlib.blake2b(content.encode(), digest_size=8).digest())

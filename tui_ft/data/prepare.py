@@ -17,7 +17,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from tui_ft.data.catalog import check_ignored
 from tui_ft.data.check import OnProgress, Progress, to_json
+from tui_ft.data.gather import common_of
+from tui_ft.data.groups import NEAR
 from tui_ft.data.masks import Encoded, LossOn
+from tui_ft.data.prints import Prints
 from tui_ft.data.read import Meter
 from tui_ft.data.rows import DatasetReport, Row
 from tui_ft.data.sides import Ledger, side_of, traits_of_judged
@@ -106,11 +109,13 @@ def prepare(
 
 def _split(data: Data, inputs: Sequence[Input]) -> Split:
     """The split, from all rows before any of them is left out; the same that a check reports."""
-    ledger = Ledger(data)
+    ledger, prints = Ledger(data), Prints(common_of(data, inputs))
     for judged in judge([given for given in inputs if given.part in ("main", "mix")], data):
         if judged.row is not None:
+            if data.group_by == NEAR:
+                prints.see(judged.row, judged.part, len(ledger))
             ledger.add(judged.part, traits_of_judged(judged, judged.row))
-    return ledger.split()
+    return ledger.split(prints.compare().together(ledger.key))
 
 
 def _side(judged: Judged, split: Split) -> Side | None:

@@ -29,6 +29,21 @@ class Ledger:
         self._numbers: dict[str, int] = {}
         self._strata = array("I")
         self._times = array("d")
+        self._sided: tuple[Split, list[Side | None]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def merge(self, other: Ledger) -> None:
+        """Add the rows of another ledger after those of this one."""
+        self._parts += other._parts
+        self._usable += other._usable
+        self._keys += other._keys
+        self._tokens += other._tokens
+        self._learned += other._learned
+        renamed = [self._number(name) for name in other._names]
+        self._strata.extend(renamed[number] for number in other._strata)
+        self._times += other._times
 
     def add(
         self, part: Part, traits: Traits, tokens: int = 0, learned: int = 0, *, usable: bool = True
@@ -40,10 +55,7 @@ class Ledger:
         self._tokens.append(tokens)
         self._learned.append(learned)
         if self._data.stratify:
-            number = self._numbers.setdefault(traits.stratum, len(self._names))
-            if number == len(self._names):
-                self._names.append(traits.stratum)
-            self._strata.append(number)
+            self._strata.append(self._number(traits.stratum))
         if self._data.split_by_time:
             self._times.append(float("nan") if traits.time is None else traits.time)
 
@@ -59,7 +71,7 @@ class Ledger:
         """
         data, main = self._data, [i for i, part in enumerate(self._parts) if part == 0]
         split = plan_split(
-            (self._key(i) for i in main),
+            (self.key(i) for i in main),
             validation=0 if data.validation_path else data.validation,
             test=0 if data.test_path else data.test,
             seed=data.seed,
@@ -69,7 +81,7 @@ class Ledger:
             times=[self._time(i) for i in main] if data.split_by_time else None,
             together=together,
         )
-        mixed = [self._key(i) for i, part in enumerate(self._parts) if part == 1]
+        mixed = [self.key(i) for i, part in enumerate(self._parts) if part == 1]
         if not mixed or not data.mix_share:
             return split
         trained = sum(self._side(i, split) == "train" for i in main)
@@ -99,13 +111,26 @@ class Ledger:
         """Usable rows of general data that are trained on."""
         return sum(self._parts[i] == 1 for i, _ in self._left(split))
 
+    def sides(self, split: Split) -> list[Side | None]:
+        """The side of every row by its number; None for rows that max_rows or mix_share leaves out."""
+        if self._sided is None or self._sided[0] is not split:
+            self._sided = (split, [self._side(i, split) for i in range(len(self))])
+        return self._sided[1]
+
+    def key(self, i: int) -> str:
+        """The key of a row by its number."""
+        return f"{self._keys[i]:016x}"
+
     def _left(self, split: Split) -> Iterator[tuple[int, Side]]:
-        for i, usable in enumerate(self._usable):
-            if usable and (side := self._side(i, split)) is not None:
+        for i, (usable, side) in enumerate(zip(self._usable, self.sides(split), strict=True)):
+            if usable and side is not None:
                 yield i, side
 
-    def _key(self, i: int) -> str:
-        return f"{self._keys[i]:016x}"
+    def _number(self, stratum: str) -> int:
+        number = self._numbers.setdefault(stratum, len(self._names))
+        if number == len(self._names):
+            self._names.append(stratum)
+        return number
 
     def _stratum(self, i: int) -> str:
         return self._names[self._strata[i]] if self._data.stratify else ""
@@ -116,7 +141,7 @@ class Ledger:
         return self._times[i]
 
     def _side(self, i: int, split: Split) -> Side | None:
-        traits = Traits(self._key(i), self._stratum(i), self._time(i))
+        traits = Traits(self.key(i), self._stratum(i), self._time(i))
         return side_of(_PARTS[self._parts[i]], traits, split)
 
 

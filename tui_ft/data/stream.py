@@ -8,10 +8,11 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from tui_ft.data.checks import ROW_CHECKS, written_as_json
+from tui_ft.data.checks import marks_of, written_as_json
 from tui_ft.data.convert import to_row
 from tui_ft.data.groups import ORIGIN, check_split_keys, marks_of_traits, traits_of
 from tui_ft.data.masks import Encoded, LossOn, encode_rows
+from tui_ft.data.observers import Measure
 from tui_ft.data.read import Meter, read_source
 from tui_ft.data.rows import ColumnMapping, RawRow, Row, Unreadable, Unusable
 from tui_ft.data.shapes import PARTS, choose, columns_of
@@ -42,6 +43,7 @@ class Input:
     mapping: ColumnMapping
     columns: tuple[str, ...]  # all that were seen
     unused: tuple[str, ...] = ()  # those of rows that fit the mapping, which it leaves aside
+    looked_at: tuple[RawRow, ...] = ()  # the rows that decided the shape
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Judged:
     as_json: str | None = None
     marks: tuple[tuple[str, str], ...] = ()
     traits: Traits | None = None
+    measure: Measure | None = None
 
 
 def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
@@ -101,7 +104,7 @@ def _input(part: Part, sources: tuple[Source, ...], rows: Sequence[RawRow], mapp
     used = {*mapping.columns.values(), ORIGIN}
     fitting = columns_of(row for row in rows if needed <= row.values.keys())
     unused = tuple(column for column in fitting if column not in used and mapping.shape != "unknown")
-    return Input(part, sources, mapping, columns_of(rows), unused)
+    return Input(part, sources, mapping, columns_of(rows), unused, tuple(rows))
 
 
 def sample(sources: Sequence[Source]) -> list[RawRow]:
@@ -151,11 +154,6 @@ def _converted(source_input: Input, data: Data, system: str, meter: Meter | None
                 traits = traits_of(raw, row, data) if part == "main" else None
                 marks = raw.notes + marks_of(row) + marks_of_traits(raw, data, traits)
                 yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks, traits=traits)
-
-
-def marks_of(row: Row) -> tuple[tuple[str, str], ...]:
-    """What the checks of single rows find, as (finding id, excerpt)."""
-    return tuple((name, seen) for name, check in ROW_CHECKS.items() if (seen := check(row)) is not None)
 
 
 def _encoded(batch: Sequence[Judged], tokenizer: ChatTokenizer, loss_on: LossOn) -> Iterator[Judged]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from tui_ft.data.checks import special_tokens
 from tui_ft.data.encodings import UTF8, conversion
-from tui_ft.data.masks import Encoded, LossOn, prove
-from tui_ft.data.observers import Leakage, LengthLimit, Repeats
-from tui_ft.data.panel import Panel
-from tui_ft.data.rows import DatasetReport, Row, SplitSizes, Unreadable
-from tui_ft.data.sides import Ledger, traits_of_judged
+from tui_ft.data.gather import Gathered, Scope, common_of, is_proven
+from tui_ft.data.groups import NEAR
+from tui_ft.data.masks import LossOn
+from tui_ft.data.prints import state as state_likeness
+from tui_ft.data.rows import DatasetReport, SplitSizes
+from tui_ft.data.sides import Ledger
 from tui_ft.data.sources import Source
-from tui_ft.data.split import Split
 from tui_ft.data.stream import Input, Judged
 from tui_ft.data.tally import Tally
 from tui_ft.recipe import Data
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 # bring an adapter little.
 TOO_FEW, FEW, MANY = 50, 200, 10_000
 _MIX_LEAST, _MIX_USUAL, _MIX_MOST = 0.05, 0.2, 0.5
-_PROVEN = 200
 
 
 class Survey:
@@ -41,89 +39,41 @@ class Survey:
         *,
         loss_on: LossOn = "answers",
     ) -> None:
-        self.rows = 0
         self._data = data
         self._inputs = inputs
         self._tokenizer = tokenizer
-        self._tally = Tally()
-        self._repeats = Repeats()
-        self._leakage = Leakage()
-        self._panel = Panel()
-        self._limit = LengthLimit(seq_len)
-        self._ledger = Ledger(data)
-        self._control = _control_tokens(tokenizer)
-        # With loss on all tokens there is no mask to prove.
-        self._proofs_left = _PROVEN if loss_on == "answers" else 0
+        self.scope = Scope(data, seq_len, loss_on, common_of(data, inputs), tokenizer)
+        self._control = self.scope.control
+        self._all = Gathered(self.scope)
+
+    @property
+    def rows(self) -> int:
+        """Places of files seen so far."""
+        return self._all.rows
 
     def see(self, judged: Judged) -> bool:
         """Take in one place of a file. False when the row is left out of training."""
-        self.rows += 1
-        fault, row, tally = judged.fault, judged.row, self._tally
-        if fault is not None:
-            finding = "unparseable" if isinstance(fault, Unreadable) else fault.id
-            words = f"{fault.what}: {fault.excerpt}" if fault.excerpt else fault.what
-            tally.add(finding, fault.file, fault.line, words, field=getattr(fault, "field", ""))
-            for mark, seen in judged.marks if row is None else ():
-                tally.add(mark, fault.file, fault.line, seen)
-            if row is not None:
-                self._ledger.add(judged.part, traits_of_judged(judged, row), usable=False)
-            return False
-        if row is None:
-            return False
-        if judged.part in ("validation", "test"):
-            self._leakage.hold_out(row)
-        else:
-            self._leakage.see(row, tally)
-        if judged.part == "main":
-            self._repeats.see(row, tally)
-            self._panel.see(row)
-        self._check_row(judged, row)
-        return self._see_tokens(judged, row)
+        # With loss on all tokens there is no mask to prove.
+        proven = self.scope.loss_on == "answers" and is_proven(self.rows)
+        return self._all.see(judged, self.scope, self._control, proven=proven)
 
-    def _check_row(self, judged: Judged, row: Row) -> None:
-        tally = self._tally
-        for finding, mark in judged.marks:
-            tally.add(finding, row.file, row.line, mark)
-        if self._control and (seen := special_tokens(row, self._control)) is not None:
-            tally.add("special-tokens", row.file, row.line, seen)
-        if judged.as_json is not None:
-            tally.add("written-as-json", row.file, row.line, judged.as_json)
-        if row.chosen is not None:
-            tally.add("pairs", row.file, row.line)
-
-    def _see_tokens(self, judged: Judged, row: Row) -> bool:
-        encoded, traits = judged.encoded, traits_of_judged(judged, row)
-        if encoded is None or self._tokenizer is None:
-            self._ledger.add(judged.part, traits)
-            return True
-        for concern in encoded.concerns:
-            self._tally.add(concern, row.file, row.line, encoded.note)
-        if self._proofs_left and (self.rows <= _PROVEN // 2 or self.rows % 97 == 0):
-            self._proofs_left -= 1
-            self._prove(encoded, row, self._tokenizer)
-        usable = self._limit.see(row, encoded, self._tally)
-        self._ledger.add(judged.part, traits, len(encoded.ids), encoded.learned, usable=usable)
-        return usable
-
-    def _prove(self, encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> None:
-        wrong = prove(encoded, row, tokenizer)
-        if wrong and "prompt-differs" not in encoded.concerns:
-            self._tally.add("mask-unproven", row.file, row.line, wrong[0])
-
-    def split(self) -> Split:
-        """Which rows of the main files are held out. It does not depend on the model."""
-        return self._ledger.split()
+    def take(self, portion: Gathered) -> None:
+        """Take in what was gathered of the places that come next."""
+        self._all.merge(portion)
 
     def report(self) -> DatasetReport:
         """The report, after the last row."""
-        tally, main = self._tally, next(given for given in self._inputs if given.part == "main")
-        split = self.split()
-        sizes, lengths = self._ledger.summary(split)
-        self._panel.state(tally)
-        self._limit.state(tally)
+        seen, main = self._all, next(given for given in self._inputs if given.part == "main")
+        tally, ledger = seen.tally, seen.ledger
+        alike = seen.prints.compare()
+        split = ledger.split(alike.together(ledger.key) if self._data.group_by == NEAR else None)
+        sizes, lengths = ledger.summary(split)
+        state_likeness(seen.prints, alike, ledger.sides(split), tally)
+        seen.panel.state(tally)
+        seen.limit.state(tally)
         for given in self._inputs:
             _state_input(given, tally)
-        _state_sizes(self._ledger, self._ledger.mixed(split), sizes, tally)
+        _state_sizes(ledger, ledger.mixed(split), sizes, tally)
         return DatasetReport(
             paths=tuple(source.name for source in main.sources),
             rows=self.rows,
@@ -132,20 +82,11 @@ class Survey:
             findings=tally.findings(self._data.ignore),
             sizes=sizes,
             lengths=lengths if self._tokenizer else None,
-            answers_look_like=self._panel.answers.look,
-            median_answer_characters=self._panel.answers.median_characters,
+            answers_look_like=seen.panel.answers.look,
+            median_answer_characters=seen.panel.answers.median_characters,
             columns=main.columns,
-            labels=self._ledger.labels(split),
+            labels=ledger.labels(split),
         )
-
-
-def _control_tokens(tokenizer: ChatTokenizer | None) -> tuple[str, ...]:
-    """Texts that would end or begin a turn in the middle of a row."""
-    if tokenizer is None:
-        return ()
-    return tuple(
-        dict.fromkeys([*tokenizer.special_tokens.values(), *map(tokenizer.token, tokenizer.stop_ids)])
-    )
 
 
 def _state_input(given: Input, tally: Tally) -> None:
