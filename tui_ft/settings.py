@@ -33,6 +33,11 @@ class Home:
         """Where the wizard was left."""
         return self.root / "session.toml"
 
+    @property
+    def prices(self) -> Path:
+        """What boxes cost per hour, as the user said."""
+        return self.root / "prices.toml"
+
 
 def home(given: str | os.PathLike[str] | None = None) -> Home:
     """The home folder: `given` (the --home flag), else TUI_FT_HOME, else the platform's data folder."""

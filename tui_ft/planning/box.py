@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from tui_ft.hardware.facts import Gpu, Hardware
+from tui_ft.hardware.facts import Gpu, Hardware, Mount
 from tui_ft.planning.catalogue import Card, find
 
 
@@ -23,6 +23,9 @@ class Box:
     tflops: float | None = None  # dense, 16 bits, from the catalogue
     runs_free_bytes: int | None = None  # disk where runs are kept
     total_is_assumed: bool = False  # the driver did not say what is free; all of the card is counted
+    bandwidth_gb_s: float | None = None  # of the GPU's memory, from the catalogue
+    price: tuple[float, float] | None = None  # typical dollars per hour of all its GPUs, from the catalogue
+    mounts: tuple[Mount, ...] = ()  # file systems that matter
 
     @property
     def bf16(self) -> bool:
@@ -46,20 +49,24 @@ def of_hardware(hardware: Hardware) -> Box:
             cpu_bf16=host.cpu_bf16,
             cores=host.cores,
             runs_free_bytes=runs,
+            mounts=host.mounts,
         )
     gpu = max(hardware.usable_gpus, key=lambda gpu: _free(gpu) or 0)
-    card = find(gpu.name)
+    card = _card(gpu)
     return Box(
         device="cuda",
         name=gpu.name,
         memory_bytes=_free(gpu),
-        total_bytes=gpu.total_bytes or (card.memory_bytes if card and not gpu.mig else None),
+        total_bytes=gpu.total_bytes or (card.memory_bytes if card else None),
         capability=gpu.capability or (card.capability if card else None),
         cpu_bf16=host.cpu_bf16,
         cores=host.cores,
-        tflops=card.tflops if card and not gpu.mig else None,  # a slice has a part of the card's rate
+        tflops=card.tflops if card else None,
         runs_free_bytes=runs,
         total_is_assumed=gpu.free_bytes is None,
+        bandwidth_gb_s=card.bandwidth_gb_s if card else None,
+        price=_price(hardware.gpus),
+        mounts=host.mounts,
     )
 
 
@@ -74,6 +81,8 @@ def of_card(card: Card) -> Box:
         cpu_bf16=False,
         cores=1,
         tflops=card.tflops,
+        bandwidth_gb_s=card.bandwidth_gb_s,
+        price=card.price,
     )
 
 
@@ -90,10 +99,24 @@ def of_memory(memory_bytes: int) -> Box:
     )
 
 
+def _card(gpu: Gpu) -> Card | None:
+    """What the catalogue says of it. A slice whose profile is not told has an unknown part of its card."""
+    card = find(gpu.name)
+    return None if card is None or card.is_slice != gpu.mig else card
+
+
+def _price(gpus: tuple[Gpu, ...]) -> tuple[float, float] | None:
+    """One pays for every GPU of a box, used or not. None when the price of one is unknown."""
+    prices = [card.price for gpu in gpus if (card := _card(gpu)) is not None and card.price is not None]
+    if not prices or len(prices) < len(gpus):
+        return None
+    return sum(low for low, _ in prices), sum(high for _, high in prices)
+
+
 def _free(gpu: Gpu) -> int | None:
     if gpu.free_bytes is not None:
         return gpu.free_bytes
     if gpu.total_bytes is not None:
         return gpu.total_bytes
-    card = find(gpu.name)
-    return card.memory_bytes if card and not gpu.mig else None
+    card = _card(gpu)
+    return card.memory_bytes if card else None

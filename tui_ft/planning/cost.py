@@ -1,29 +1,35 @@
-"""Time, money and disk of a plan. Time is a range from measured rates; without any there is none."""
+"""Time and money of a plan, by part of the work. Time is a range from measured rates, or unknown."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tui_ft.models.facts import Dims
 from tui_ft.planning import anatomy
-from tui_ft.planning.activations import numbers
 from tui_ft.planning.box import Box
-from tui_ft.planning.memory import adapter_weights
-from tui_ft.planning.plan import MethodPlan, Range, TrainPlan
+from tui_ft.planning.catalogue import prices_as_of
+from tui_ft.planning.plan import Cost, Costs, MethodPlan, Price, Range, TrainPlan
 
-# Share of a card's dense 16-bit rate that training reached, by parameters: fms-acceleration on A100 (1B-70B,
-# 4,096 tokens), PEFT's suite on L40S (3B), Answer.AI on RTX 4090 (7B). See docs/planning.md.
-_UTILISATION = ((30e9, Range(0.50, 0.70)), (5e9, Range(0.40, 0.65)), (1e9, Range(0.25, 0.60)))
-_SMALL = Range(0.05, 0.45)
+# Share of a card's dense 16-bit rate that training reached with very many tokens at once, by parameters:
+# fms-acceleration on A100 (1B to 70B), LLaMA-Factory on A100, Answer.AI on RTX 3090 and 4090 (7B), PEFT's
+# suite on L40S (3B). See docs/planning.md.
+_UTILISATION = ((30e9, Range(0.50, 0.75)), (5e9, Range(0.41, 0.75)), (1e9, Range(0.22, 0.65)))
+_SMALL = Range(0.05, 0.50)
+# Tokens at once at which half of that is reached: LLaMA-Factory's series from 1k to 16k tokens says 400;
+# half and twice that, since it is one model on one card.
+_HALF_RATE = Range(200, 800)
 _UNMEASURED = 0.6  # the low end on generations nobody has published a run of: Hopper, Blackwell
 # FLOP/s of one core, measured with SmolLM2-135M: LoRA and full in fp32, LoRA in bf16, QLoRA in bf16.
 _CORE_FP32, _CORE_BF16, _CORE_NF4_BF16 = 0.06e12, 0.115e12, 0.088e12
 _CORE_LOW, _CORE_HIGH = 0.45, 1.1  # older or shared cores; newer ones
-_START_S = (10.0, 60.0)  # importing, loading and saving besides reading the weights
-_READ_BYTES_S = (2e9, 0.3e9)
-
-_GGUF_BYTES = {"gguf:f16": 2.0, "gguf:q8_0": 34 / 32, "gguf:q4_k_m": 0.62, "ollama": 0.62}  # per weight
-_SMALL_FILES = 20_000_000  # tokenizer, config and state of one checkpoint
+_START_S = Range(10.0, 60.0)  # importing and loading besides reading the weights
+_READ_BYTES_S = Range(0.3e9, 2e9)
+_SAVE_BYTES_S = Range(0.1e9, 1e9)  # written, hashed and flushed; 0.28e9 was measured
+# A token of every answer on a GPU: at best the weights are read once; at most that thrice, or this for each
+# layer where Python is what takes the time. Nobody measured it here.
+_LAYER_S = 2.5e-3
+_ANSWER_ROWS = 64  # answered at once
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +39,33 @@ class Work:
     train_tokens: float  # all epochs
     eval_tokens: float  # all evaluations
     row_tokens: float  # mean length of a row of the attention matrix
+    passes: float = 1.0  # over the training rows
+    evaluations: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The final evaluation: rows that base and tuned model answer each."""
+
+    rows: int
+    row_tokens: float  # mean length of a row, the expected answer included
+    answer_tokens: float  # mean length of an expected answer; 0 where there is none, as in plain text
+    limit: int  # longest answer allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """Seconds by part, and what they rest on. All None when nothing was measured."""
+
+    training: Range | None
+    evaluation: Range | None
+    one_more_epoch: Range | None
+    basis: str
+
+    @property
+    def run(self) -> Range | None:
+        """Training with its evaluations."""
+        return added(self.training, self.evaluation)
 
 
 def active_weights(dims: Dims, parameters: int | None, model_type: str) -> float:
@@ -63,21 +96,137 @@ def forward_share(method: MethodPlan, train: TrainPlan) -> float:
 
 
 def time(
-    box: Box, dims: Dims, parameters: int, active: float, method: MethodPlan, train: TrainPlan, work: Work
+    box: Box,
+    dims: Dims,
+    parameters: int,
+    active: float,
+    method: MethodPlan,
+    train: TrainPlan,
+    work: Work,
+    *,
+    checkpoint_bytes: int = 0,
 ) -> tuple[Range | None, str]:
     """Seconds of the whole run as a range, and what the estimate rests on. None when nothing was measured."""
-    rate, basis = _rate(box, active, method, train)
+    taken = spent(box, dims, parameters, active, method, train, work, checkpoint_bytes=checkpoint_bytes)
+    return taken.run, taken.basis
+
+
+def spent(
+    box: Box,
+    dims: Dims,
+    parameters: int,
+    active: float,
+    method: MethodPlan,
+    train: TrainPlan,
+    work: Work,
+    *,
+    checkpoint_bytes: int = 0,
+) -> Spent:
+    """Seconds of a run by part, as `time` takes it; `checkpoint_bytes` is the size of one checkpoint."""
+    rate, basis = _rate(box, active, method, train, work.row_tokens)
     if rate is None:
-        return None, basis
+        return Spent(None, None, None, basis)
     per_token = flops_per_token(dims, active, method, train, work.row_tokens)
-    flops = per_token * (work.train_tokens + work.eval_tokens * forward_share(method, train))
-    weight_bytes = 2.0 * parameters
-    low = flops / rate.high + _START_S[0] + weight_bytes / _READ_BYTES_S[0]
-    high = flops / rate.low + _START_S[1] + weight_bytes / _READ_BYTES_S[1]
-    return Range(low, high), basis
+    steps = _over(per_token * work.train_tokens, rate)
+    evaluation = _over(per_token * forward_share(method, train) * work.eval_tokens, rate)
+    saving = _saving(steps, train, work, checkpoint_bytes)
+    training = Range(steps.low + saving.low, steps.high + saving.high)
+    share = 1 / max(work.passes, 1e-9)
+    epoch = Range((training.low + evaluation.low) * share, (training.high + evaluation.high) * share)
+    started = added(training, _loading(parameters))
+    return Spent(started, evaluation, epoch, basis)
 
 
-def _rate(box: Box, active: float, method: MethodPlan, train: TrainPlan) -> tuple[Range | None, str]:
+def answering(
+    box: Box,
+    dims: Dims,
+    parameters: int,
+    active: float,
+    method: MethodPlan,
+    train: TrainPlan,
+    answers: Answers,
+    weight_bytes: int,
+) -> Range | None:
+    """Seconds in which base and tuned model answer the unseen rows and are scored on them; None when unknown.
+
+    Prompts and losses are computed like training without a backward pass. On a GPU an answer costs a read
+    of the weights a token, 64 rows at once; on a processor its FLOPs. At best answers are as long as the
+    expected ones, at most three times that, within the limit.
+    """
+    rate, _ = _rate(box, active, method, train, answers.row_tokens)
+    if rate is None or not answers.rows:
+        return None
+    shortest = answers.answer_tokens
+    longest = min(float(answers.limit), 3 * shortest + 16) if shortest else 0.0
+    forward = 2 * active + 2 * dims.layers * dims.q_size * answers.row_tokens
+    read = answers.rows * (2 * answers.row_tokens - shortest)  # once for the loss, once as a prompt
+    seconds = _over(forward * read, rate)
+    if box.device == "cpu":
+        said = Range(
+            forward * shortest / rate.high * answers.rows, forward * longest / rate.low * answers.rows
+        )
+    elif box.bandwidth_gb_s is None:
+        return None
+    else:
+        batches = -(-answers.rows // _ANSWER_ROWS)
+        reading = weight_bytes / (box.bandwidth_gb_s * 1e9)
+        slowest = max(3 * reading, dims.layers * _LAYER_S)
+        said = Range(batches * shortest * reading, batches * longest * slowest)
+    twice = Range(2 * (seconds.low + said.low), 2 * (seconds.high + said.high))
+    return added(twice, _loading(parameters))
+
+
+def itemised(taken: Spent, final: Range | None, price: Price | None, notes: tuple[str, ...] = ()) -> Costs:
+    """Every part in time and money. Exports are unknown: measured for one small model on a processor only."""
+
+    def part(seconds: Range | None) -> Cost:
+        return Cost(seconds, at_price(seconds, price))
+
+    return Costs(
+        price=price,
+        training=part(taken.training),
+        evaluation=part(taken.evaluation),
+        one_more_epoch=part(taken.one_more_epoch),
+        final_evaluation=part(final),
+        export=part(None),
+        whole=part(added(taken.run, final) if taken.run and final else taken.run),
+        notes=(*notes, *_notes(taken, final, price)),
+    )
+
+
+def price_of(box: Box, per_hour: float) -> Price | None:
+    """The user's price where there is one, else what such a box typically costs; None when nobody knows."""
+    if per_hour > 0:
+        return Price(per_hour, per_hour, typical=False)
+    if box.price is not None:
+        return Price(*box.price, typical=True, as_of=prices_as_of())
+    return None
+
+
+def money(time_s: Range | None, price_per_hour: float) -> Range | None:
+    """Dollars for the whole run; None without a time or a price."""
+    return at_price(
+        time_s, Price(price_per_hour, price_per_hour, typical=False) if price_per_hour > 0 else None
+    )
+
+
+def at_price(time_s: Range | None, price: Price | None) -> Range | None:
+    """Dollars from the shortest time at the lowest price to the longest at the highest."""
+    if time_s is None or price is None:
+        return None
+    return Range(time_s.low / 3600 * price.low, time_s.high / 3600 * price.high)
+
+
+def added(first: Range | None, second: Range | None) -> Range | None:
+    """The sum; None when either is unknown."""
+    if first is None or second is None:
+        return None
+    return Range(first.low + second.low, first.high + second.high)
+
+
+def _rate(
+    box: Box, active: float, method: MethodPlan, train: TrainPlan, row_tokens: float
+) -> tuple[Range | None, str]:
     """FLOP/s from low to high, and their basis."""
     if box.device == "cpu":
         core = _CORE_FP32
@@ -92,41 +241,40 @@ def _rate(box: Box, active: float, method: MethodPlan, train: TrainPlan) -> tupl
     shares, basis = _SMALL, "larger models on A100; below 1B nobody measured, so the range is wide"
     for least, measured in _UTILISATION:
         if active >= least:
-            shares, basis = measured, "published runs on A100, RTX 4090 and L40S"
+            shares, basis = measured, "published runs on A100, RTX 3090, RTX 4090 and L40S"
             break
-    low, high = shares.low, shares.high
+    at_once = max(1.0, row_tokens * (1 if train.packing else train.micro_batch))
+    low = shares.low * at_once / (at_once + _HALF_RATE.high)
+    high = shares.high * at_once / (at_once + _HALF_RATE.low)
     if box.capability >= (9, 0):
         low, basis = low * _UNMEASURED, f"{basis}; carried over to this generation"
     return Range(low * box.tflops * 1e12, high * box.tflops * 1e12), basis
 
 
-def money(time_s: Range | None, price_per_hour: float) -> Range | None:
-    """Dollars for the whole run; None without a time or a price."""
-    if time_s is None or price_per_hour <= 0:
-        return None
-    return Range(time_s.low / 3600 * price_per_hour, time_s.high / 3600 * price_per_hour)
+def _over(flops: float, rate: Range) -> Range:
+    return Range(flops / rate.high, flops / rate.low)
 
 
-def disk(
-    dims: Dims,
-    parameters: int,
-    model_type: str,
-    method: MethodPlan,
-    train: TrainPlan,
-    exports: list[str],
-    tokens: int,
-) -> int:
-    """Bytes a run may take: checkpoints with optimizer states, adapter or weights, exports, prepared rows."""
-    formats = numbers(method.name, train.precision)
-    full = method.name == "full"
-    trained = parameters if full else adapter_weights(dims, anatomy.family(model_type), method)
-    weights = trained * formats.trained
-    states = trained * (2 if train.optimizer.endswith("8bit") else 2 * formats.trained)
-    checkpoint = weights + states + _SMALL_FILES
-    checkpoints = (train.keep_checkpoints + 2) * checkpoint  # the best one, and one being written
-    gguf = [_GGUF_BYTES[name] for name in exports if name in _GGUF_BYTES]
-    if gguf and 2.0 not in gguf:
-        gguf.append(2.0)  # quantised from 16 bits
-    merged = bool(gguf) or any(name in ("merged", "vllm", "hub") for name in exports)
-    exported = (2 * parameters if merged else 0) + sum(gguf) * parameters
-    return round(checkpoints + weights + exported + tokens * 16)
+def _loading(parameters: int) -> Range:
+    weight_bytes = 2.0 * parameters
+    return Range(
+        _START_S.low + weight_bytes / _READ_BYTES_S.high, _START_S.high + weight_bytes / _READ_BYTES_S.low
+    )
+
+
+def _saving(steps: Range, train: TrainPlan, work: Work, checkpoint_bytes: int) -> Range:
+    """Checkpoints by the clock and at the end; at most one more at each evaluation, as the best so far."""
+    by_clock = Range(*(seconds / (60 * train.save_every_minutes) for seconds in (steps.low, steps.high)))
+    return Range(
+        (by_clock.low + 1) * checkpoint_bytes / _SAVE_BYTES_S.high,
+        (by_clock.high + 1 + work.evaluations) * checkpoint_bytes / _SAVE_BYTES_S.low,
+    )
+
+
+def _notes(taken: Spent, final: Range | None, price: Price | None) -> Iterator[str]:
+    if taken.run is not None and final is None:
+        yield "the final evaluation is not counted: nothing is known of it here"
+    if taken.run is not None:
+        yield "exports and the download are not counted"
+    if price is not None and price.typical:
+        yield f"typical prices of {price.as_of}, not what this box costs"
