@@ -20,9 +20,9 @@ def rows_of_parquet(file: BinaryIO, source: Source) -> Iterator[RawRow]:
 
     try:
         batches = parquet.ParquetFile(file).iter_batches(batch_size=_BATCH)
-        yield from _numbered(batches, source)
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(source, error) from None
+    yield from _numbered(batches, source)
 
 
 def rows_of_arrow(file: BinaryIO, source: Source) -> Iterator[RawRow]:
@@ -32,26 +32,41 @@ def rows_of_arrow(file: BinaryIO, source: Source) -> Iterator[RawRow]:
     try:
         if file.read(6) == b"ARROW1":
             reader = pa.ipc.open_file(file)
-            yield from _numbered((reader.get_batch(i) for i in range(reader.num_record_batches)), source)
+            batches = map(reader.get_batch, range(reader.num_record_batches))
         else:
             file.seek(0)
-            yield from _numbered(pa.ipc.open_stream(file), source)
-    except (pa.ArrowException, OSError) as error:
+            batches = iter(pa.ipc.open_stream(file))
+    except (pa.ArrowException, OSError, ValueError) as error:
         raise _damaged(source, error) from None
+    yield from _numbered(batches, source)
 
 
-def _numbered(batches: Any, source: Source) -> Iterator[RawRow]:
+def _numbered(batches: Iterator[Any], source: Source) -> Iterator[RawRow]:
+    import pyarrow as pa
+
+    pieces = (
+        batch.slice(start, _BATCH).to_pylist()
+        for batch in batches
+        for start in range(0, batch.num_rows, _BATCH)
+    )
     number = 0
-    for batch in batches:
-        for start in range(0, batch.num_rows, _BATCH):
-            for values in batch.slice(start, _BATCH).to_pylist():
-                number += 1
-                yield RawRow(source.name, number, values)
+    while True:
+        try:
+            # Text that is not UTF-8 only shows when it is turned into Python's.
+            rows = next(pieces, None)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            raise _damaged(source, error, number) from None
+        if rows is None:
+            return
+        for values in rows:
+            number += 1
+            yield RawRow(source.name, number, values)
 
 
-def _damaged(source: Source, error: Exception) -> InputError:
+def _damaged(source: Source, error: Exception, after: int = 0) -> InputError:
+    place = f" after row {after:,}" if after else ""
     return InputError(
-        f"the file is damaged: {excerpt(str(error), 100)}",
+        f"the file is damaged{place}: {excerpt(str(error), 100)}",
         where=source.name,
         fix="Download or write it again.",
     )

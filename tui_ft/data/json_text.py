@@ -28,7 +28,8 @@ _PARTS = frozenset(
     ]
     + ["tools", "functions", "tool_calls"]
 )
-_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"|[{}\[\]]', re.DOTALL)
+# Possessive: a string of many megabytes without its end is given up at once, not letter by letter.
+_TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
 _LIST = re.compile(r"\[\s*(\S)")
 _OF_OBJECTS = re.compile(r"\s*:\s*\[\s*(\S)")

@@ -28,6 +28,8 @@ _FOREIGN = (
     (b"SQLite format 3", "a SQLite database", "Export the table as CSV."),
     (b"\x89HDF", "an HDF5 file", "Save it as Parquet or JSON lines."),
     (b"BZh", "compressed with bzip2", "Unpack it with bunzip2."),
+    (b"\x1f\x8b", "compressed with gzip", "Add .gz to its name."),
+    (b"\x28\xb5\x2f\xfd", "compressed with Zstandard", "Add .zst to its name."),
     (b"\xfd7zXZ", "compressed with xz", "Unpack it with unxz."),
     (b"\x80\x04\x95", "a Python pickle, which can run code when it is opened", "Save it as JSON lines."),
     (b"version https://git-lfs", "a Git LFS pointer, not the data itself", "Fetch it with `git lfs pull`."),
@@ -98,9 +100,12 @@ def _kind_by_content(head: bytes, named: Kind | None, where: str) -> Kind | None
     if b"\0" in head[:4096] and named not in ("jsonl", "csv", "tsv"):
         raise InputError("this is a binary file of an unknown kind", where=where)
     if named == "text":
-        return "text"
+        lines = [line for line in bare.split(b"\n") if line.strip()][:2]
+        return "jsonl" if len(lines) == 2 and all(map(_is_object, lines)) else "text"
     if kind := _json_kind(bare, named):
         return kind
+    if named == "jsonl" and not any(line.lstrip().startswith((b"{", b"[")) for line in head.split(b"\n")):
+        return None
     return named if named in ("jsonl", "csv", "tsv") else None
 
 

@@ -99,23 +99,30 @@ def _rows_of_table(text: TextIO, name: str, delimiter: str | None) -> Iterator[R
     except (csv.Error, StopIteration) as error:
         raise InputError(f"the header cannot be read: {error}", where=f"{name}:1") from None
     _check_header(header, name)
+    seen = 0
     while True:
         line = reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
-            return
+            break
         except csv.Error as error:
+            seen += 1
             yield Unreadable(name, line, _csv_words(error))
             continue
         if not cells:
             continue
+        seen += 1
         if len(cells) != len(header):
             what = f"{count(len(cells), 'value')} for {count(len(header), 'column')}"
             what += "; a text with commas or line breaks needs quotes"
             yield Unreadable(name, line, what, excerpt(" | ".join(cells)))
             continue
         yield RawRow(name, line, dict(zip(header, cells, strict=True)))
+    if not seen:
+        raise InputError(
+            "there are column names and no rows", where=name, fix="Put at least 50 rows into it."
+        )
 
 
 def _lines(first: str, text: TextIO) -> Iterator[str]:
@@ -146,7 +153,7 @@ def _check_header(header: list[str], name: str) -> None:
 def _csv_words(error: csv.Error) -> str:
     words = str(error)
     if "unexpected end of data" in words:
-        return "a quoted text begins here and never ends; a closing quote is missing"
+        return "a quoted text begins here and never ends, so nothing after it was read; a quote is missing"
     if "field larger" in words:
         return f"a value is longer than {MAX_ROW >> 20} MiB; a closing quote is probably missing"
     if "expected after" in words:

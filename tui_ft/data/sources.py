@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import stat
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,7 @@ from tui_ft.data.encodings import Encoding
 from tui_ft.data.kinds import READABLE, Compression, Kind, compression_of, kind_by_name, kind_of, split_of
 from tui_ft.errors import InputError, Problem
 from tui_ft.recipe import resolve
-from tui_ft.text import nearest
+from tui_ft.text import excerpt, nearest
 
 # Files that describe a dataset folder and hold no rows.
 _METADATA = frozenset({"dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"})
@@ -101,11 +102,15 @@ def _files(given: str, base: Path) -> list[Source]:
         return [_source(path, name) for path, name in fetch(given)]
     path = Path(resolve(given, base))
     shown = _shown(path, base)
-    if path.is_dir():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise _missing(path, shown, given) from None
+    except OSError as error:
+        raise InputError(f"cannot be read: {_words(error)}", where=excerpt(shown, 80)) from None
+    if stat.S_ISDIR(mode):
         return _shards(path, shown, base)
-    if not path.exists():
-        raise _missing(path, shown, given)
-    if not path.is_file():
+    if not stat.S_ISREG(mode):
         raise InputError("this is neither a file nor a folder", where=shown)
     return [_source(path, shown)]
 
@@ -116,6 +121,8 @@ def _shown(path: Path, base: Path) -> str:
 
 def _missing(path: Path, shown: str, given: str) -> InputError:
     parent = path.parent
+    if path.is_symlink():
+        return InputError(f"this is a link to {excerpt(str(path.readlink()))}, where nothing is", where=shown)
     if not parent.is_dir():
         return InputError("there is no such file", where=shown, fix=f"There is no folder {parent} either.")
     names = sorted(p.name for p in parent.iterdir() if p.is_dir() or kind_by_name(p.name))
