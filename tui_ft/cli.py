@@ -72,6 +72,12 @@ def _planned(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="change a recipe key for this once, e.g. train.micro_batch=1; repeatable; no value un-pins it",
     )
+    parser.add_argument(
+        "--price",
+        metavar="USD",
+        type=float,
+        help="what an hour of this box costs; remembered for this box, 0 forgets it",
+    )
 
 
 def _train(parser: argparse.ArgumentParser) -> None:

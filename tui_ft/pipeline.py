@@ -16,6 +16,7 @@ from tui_ft.models.download import Progress, download
 from tui_ft.models.facts import ModelFacts
 from tui_ft.models.resolve import resolve
 from tui_ft.models.tokenizer import ChatTokenizer
+from tui_ft.planning import prices
 from tui_ft.planning.make import make
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
@@ -93,13 +94,19 @@ def find_model(recipe: Recipe, base: Path, home: Home) -> ModelFacts:
     return facts
 
 
-def prepare(recipe: Recipe, base: Path, home: Home, *, say: Say = lambda _: None) -> Prepared:
-    """Look at box, model and data, and make the plan. Changes nothing but the model cache.
+def prepare(
+    recipe: Recipe, base: Path, home: Home, *, price: float | None = None, say: Say = lambda _: None
+) -> Prepared:
+    """Look at box, model and data, and make the plan. Changes nothing but the model cache and known prices.
+
+    `price` is what an hour of this box costs in dollars; it is kept for the next time. The recipe's own goes
+    before it, and before the one that was kept.
 
     Raises InputError or EnvironmentProblem; findings in the data do not raise, they are in the report.
     """
     say("Looking at this box")
     hardware = detect(home)
+    recipe = _priced(recipe, prices.box_name(hardware), home, price, say)
     say(f"Looking at {recipe.model.id}")
     model = find_model(recipe, base, home)
     tokenizer = ChatTokenizer.load(model.folder) if model.folder and _can_tokenise(model) else None
@@ -107,6 +114,18 @@ def prepare(recipe: Recipe, base: Path, home: Home, *, say: Say = lambda _: None
     report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
     say("Making the plan")
     return Prepared(recipe, base, hardware, model, tokenizer, report, make(recipe, model, report, hardware))
+
+
+def _priced(recipe: Recipe, box: str, home: Home, given: float | None, say: Say) -> Recipe:
+    """The recipe with a price for this box, where one is known."""
+    if given is not None:
+        prices.remember(home, box, given)
+    own, known = recipe.limits.price_per_hour, prices.known(home, box)
+    if given and own and given != own:
+        say(f"The recipe's own price of ${own:g} an hour is used")
+    if own or known is None:
+        return recipe
+    return recipe.with_values({"limits.price_per_hour": known})
 
 
 def _can_tokenise(model: ModelFacts) -> bool:

@@ -15,7 +15,7 @@ from tui_ft.planning.describe import plan_lines
 def run(args: argparse.Namespace) -> ExitCode:
     """Make the plan and print it. Exit code 1 when it cannot fit or the data blocks it."""
     opened = open_recipe(args.recipe, args.set)
-    prepared = prepare(opened.recipe, opened.base, args.home, say=note)
+    prepared = prepare(opened.recipe, opened.base, args.home, price=args.price, say=note)
     plan = prepared.plan
     if args.json:
         emit(plan.to_json())

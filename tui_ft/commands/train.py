@@ -17,7 +17,7 @@ from tui_ft.runs.view import view
 def run(args: argparse.Namespace) -> ExitCode:
     """Prepare, start, and follow when asked to."""
     opened = open_recipe(args.recipe, args.set)
-    prepared = prepare(opened.recipe, opened.base, args.home, say=note)
+    prepared = prepare(opened.recipe, opened.base, args.home, price=args.price, say=note)
     for warning in prepared.plan.warnings:
         note(f"! {warning}")
     folder = start(prepared, args.home, progress=download_lines(note))
