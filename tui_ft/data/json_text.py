@@ -103,9 +103,12 @@ def _names(value: Any) -> int:
     return sum([_names(inner) for inner in value if type(inner) is dict or type(inner) is list])
 
 
-def rows_of_lines(text: TextIO, name: str) -> Iterator[RawRow | Unreadable]:
-    """Rows of a JSON lines file. Blank lines are skipped; what is no row is yielded as Unreadable."""
-    number = 0
+def rows_of_lines(text: TextIO, name: str, before: int = 0) -> Iterator[RawRow | Unreadable]:
+    """Rows of a JSON lines file, of which `before` lines were read elsewhere.
+
+    Blank lines are skipped; what is no row is yielded as Unreadable.
+    """
+    number = before
     while line := text.readline(MAX_ROW):
         number += 1
         if len(line) >= MAX_ROW and not line.endswith("\n"):

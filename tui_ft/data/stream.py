@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -127,43 +127,46 @@ def judge(
     meter: Meter | None = None,
 ) -> Iterator[Judged]:
     """Every place of every file, in order, in flat memory. Raises InputError for a file that is damaged."""
-    for source_input in inputs:
-        system = "" if source_input.part == "mix" else data.system
-        judged = _converted(source_input, data, system, meter)
+    for given in inputs:
+        raws = (raw for source in given.sources for raw in read_source(source, meter))
+        judged = judge_raw(raws, given, data)
         if tokenizer is None:
             yield from judged
             continue
         while batch := list(islice(judged, _BATCH)):
-            yield from _encoded(batch, tokenizer, loss_on)
+            yield from encoded(batch, tokenizer, loss_on)
 
 
-def _converted(source_input: Input, data: Data, system: str, meter: Meter | None) -> Iterator[Judged]:
-    part, mapping = source_input.part, source_input.mapping
-    for source in source_input.sources:
-        for raw in read_source(source, meter):
-            if isinstance(raw, Unreadable):
-                yield Judged(part, fault=raw)
-                continue
-            row = to_row(raw, mapping, system)
-            if isinstance(row, Unusable):
-                yield Judged(part, fault=row, marks=raw.notes)
-            elif row.label is False:
-                fault = Unusable("bad-answers", row.file, row.line, "is marked as a bad answer")
-                yield Judged(part, fault=fault)
-            else:
-                traits = traits_of(raw, row, data) if part == "main" else None
-                marks = raw.notes + marks_of(row) + marks_of_traits(raw, data, traits)
-                yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks, traits=traits)
+def judge_raw(raws: Iterable[RawRow | Unreadable], given: Input, data: Data) -> Iterator[Judged]:
+    """Rows of one input as they were read, put into one form and checked one by one."""
+    part, mapping = given.part, given.mapping
+    system = "" if part == "mix" else data.system
+    for raw in raws:
+        if isinstance(raw, Unreadable):
+            yield Judged(part, fault=raw)
+            continue
+        row = to_row(raw, mapping, system)
+        if isinstance(row, Unusable):
+            yield Judged(part, fault=row, marks=raw.notes)
+        elif row.label is False:
+            fault = Unusable("bad-answers", row.file, row.line, "is marked as a bad answer")
+            yield Judged(part, fault=fault)
+        else:
+            traits = traits_of(raw, row, data) if part == "main" else None
+            marks = raw.notes + marks_of(row) + marks_of_traits(raw, data, traits)
+            yield Judged(part, row, as_json=written_as_json(raw, mapping), marks=marks, traits=traits)
 
 
-def _encoded(batch: Sequence[Judged], tokenizer: ChatTokenizer, loss_on: LossOn) -> Iterator[Judged]:
-    encodings = encode_rows([judged.row for judged in batch if judged.row], tokenizer, loss_on=loss_on)
+def encoded(batch: Sequence[Judged], tokenizer: ChatTokenizer, loss_on: LossOn) -> Iterator[Judged]:
+    """The same with the rows encoded that are not measured yet, or the fault that prevents it."""
+    rows = [judged.row for judged in batch if judged.row and not judged.measure]
+    encodings = encode_rows(rows, tokenizer, loss_on=loss_on)
     for judged in batch:
-        if judged.row is None:
+        if judged.row is None or judged.measure:
             yield judged
             continue
-        encoded = next(encodings)
-        if isinstance(encoded, Unusable):
-            yield replace(judged, fault=encoded)
+        found = next(encodings)
+        if isinstance(found, Unusable):
+            yield replace(judged, fault=found)
         else:
-            yield replace(judged, encoded=encoded)
+            yield replace(judged, encoded=found)
