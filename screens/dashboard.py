@@ -112,6 +112,76 @@ def loss_traces(view: RunView, *, shades: bool = True) -> list[Trace]:
     return traces
 
 
+def overlay(view: RunView) -> list[Trace]:
+    """Another run's curves, to lie under this one's: train smoothed, validation as small points."""
+    train = points(view.curves["loss"])
+    if len(train) >= _SMOOTH_FROM:
+        train = smooth(train, 1 - 1 / max(2.0, len(train) / 20))
+    validation = points(view.curves["eval_loss"])
+    return [Trace(Series(train), MUTED), Trace(Series(validation, "dots", "·"), MUTED)]
+
+
+def overlaid(view: RunView | None) -> Content:
+    """When the run under this one was started, for the legend."""
+    if view is None or view.started is None:
+        return Content("")
+    return ink(f"   ┄ {time.strftime('%d %b %H:%M', time.localtime(view.started))}", MUTED)
+
+
+def reading(view: RunView, step: int) -> Content:
+    """The figures at a step, in place of the legend: the nearest recorded ones."""
+    parts = [ink(f"step {step:,}", STRONG)]
+    for name, label, pattern in (
+        ("loss", "train", "{:.3f}"),
+        ("eval_loss", "validation", "{:.3f}"),
+        ("lr", "rate", "{:.2e}"),
+        ("grad_norm", "gradient", "{:.3f}"),
+        ("tokens_per_s", "speed", "{:,.0f}"),
+    ):
+        found = view.curves[name].at(step)
+        if found is not None:
+            at, value = found
+            far = f" at {at:,}" if name == "eval_loss" and at != step else ""
+            shown = "not a number" if value is None else pattern.format(value)
+            parts.append(join(ink(f"{label} ", MUTED), ink(f"{shown}{far}")))
+    return join(" ", Content("   ").join(parts))
+
+
+def memory_traces(view: RunView) -> list[Trace]:
+    """The peak so far in GiB, and what was planned as a level line."""
+    curve = view.curves["memory_bytes"]
+    used = tuple((x, None if y is None else y / GIB) for x, y in points(curve))
+    planned = (view.plan.get("memory") or {}).get("peak_bytes")
+    level_line = tuple((x, planned / GIB) for x, _ in used) if planned else ()
+    return [Trace(Series(level_line), MUTED), Trace(Series(used), ACCENT)]
+
+
+def planned_memory(view: RunView, width: int) -> list[Content]:
+    """What the plan expected of the memory, part by part."""
+    memory = view.plan.get("memory") or {}
+    parts = {name: size for name, size in (memory.get("parts") or {}).items() if size}
+    if not parts:
+        return []
+    most = max(parts.values())
+    rows = [ink(" planned, by part", MUTED)]
+    for name, size in parts.items():
+        bar = level(size / most, max(4, min(40, width - 26)))
+        rows.append(join(" ", labelled(name, bar, width=13), f" {size / GIB:5.2f} GiB"))
+    return rows
+
+
+def alerts(view: RunView) -> list[Content]:
+    """Everything that needed the user, newest first."""
+    rows: list[Content] = []
+    for found in reversed(view.alerts):
+        moment = time.strftime("%H:%M:%S", time.localtime(found.time)) if found.time else ""
+        at = f"   step {found.step:,}" if found.step is not None else ""
+        rows.append(join(mark(found.severity), " ", ink(found.what, STRONG)))
+        rows.append(join("  ", ink(found.action)))
+        rows += [join("  ", ink(f"{moment}{at}", MUTED)), Content("")]
+    return rows
+
+
 def points(curve: Curve) -> tuple[Point, ...]:
     """A curve as points to draw."""
     return tuple(zip(map(float, curve.steps), curve.values, strict=True))

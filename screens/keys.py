@@ -82,6 +82,17 @@ EVERYWHERE = (
     _more("quit", "ctrl+q,ctrl+c", "quit", "Leave. Your place is kept; a run goes on."),
 )
 
+# Each fills the dashboard with one of its panes; the same digit or esc brings the others back.
+_PANES = (
+    _more("pane-loss", "1", "loss", "The loss alone, large.", "pane('loss')"),
+    _more("pane-rate", "2", "learning rate", "The learning rate.", "pane('lr')"),
+    _more("pane-gradient", "3", "gradient", "The gradient norm.", "pane('grad_norm')"),
+    _more("pane-speed", "4", "speed", "Tokens per second.", "pane('tokens_per_s')"),
+    _more("pane-memory", "5", "memory", "Memory over time, beside what was planned.", "pane('memory_bytes')"),
+    _more("pane-machine", "6", "machine", "The machine, and the planned memory by part.", "pane('machine')"),
+    _more("pane-news", "7", "news", "What happened, newest first.", "pane('news')"),
+)
+
 PLACES: dict[str, tuple[Key, ...]] = {
     "welcome": _place(
         "welcome",
@@ -164,6 +175,11 @@ PLACES: dict[str, tuple[Key, ...]] = {
         _more("back", "escape", "runs", "Back to the list of runs; the run goes on."),
         _more("evaluate", "e", "measure now", "Measure the validation loss now."),
         _more("scale", "y", "log scale", "Loss axis: linear or logarithmic."),
+        *_PANES,
+        _more("cursor-left", "left", "read off", "Read figures off the curve: a step back.", "cursor(-1)"),
+        _more("cursor-right", "right", "read off", "Read figures off the curve: a step on.", "cursor(1)"),
+        _more("overlay", "v", "compare curves", "Lay the curve of another run under this one."),
+        _more("alerts", "a", "alerts", "Read everything that needed you."),
         _more("recipe", "r", "recipe", "Read the recipe of this run."),
     ),
     "evaluate": _place(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,20 +13,24 @@ from textual.content import Content
 from tui_ft.text import duration
 
 from . import keys
-from .ink import ink
+from .ink import MUTED, ink, join, stack
+from .page import in_thread
 from .run_page import RunPage
 from .widgets.chart import LossChart
 from .widgets.lines import Lines
 
 if TYPE_CHECKING:
+    from tui_ft.runs.folder import RunFolder
     from tui_ft.runs.readings import Alert
-    from tui_ft.runs.view import RunView
+    from tui_ft.runs.view import RunView, RunWatcher
 
+    from .dashboard import Cost
     from .widgets.raster import Mode
 
 _OVER = ("finished", "stopped")
 _RESUMABLE = ("paused", "stopped", "failed", "lost")
-_SMALL = ("lr", "grad_norm", "tokens_per_s")
+_SMALL = ("lr", "grad_norm", "tokens_per_s", "memory_bytes")
+_CURSOR_STOPS = 60  # so many presses take the cursor from one end of the curve to the other
 
 
 class TrainPage(RunPage):
@@ -39,6 +44,10 @@ class TrainPage(RunPage):
         super().__init__()
         self._dismissed: set[tuple[str, int | None]] = set()
         self._log_scale = False
+        self._pane = ""  # the one that fills the page; "" shows all
+        self._cursor: int | None = None  # a step
+        self._other: RunWatcher | None = None
+        self._other_view: RunView | None = None
         self._drawn: object = None
 
     def body(self) -> ComposeResult:
@@ -52,6 +61,8 @@ class TrainPage(RunPage):
             yield LossChart(mode=mode, title="learning rate", id="lr")
             yield LossChart(mode=mode, title="gradient norm", id="grad_norm")
             yield LossChart(mode=mode, title="tokens per second", id="tokens_per_s")
+            memory = "memory in GiB, and what was planned"
+            yield LossChart(mode=mode, title=memory, from_zero=True, id="memory_bytes")
         yield Lines(id="alert")
         yield Lines(id="progress")
         yield Lines(id="news")
@@ -80,24 +91,22 @@ class TrainPage(RunPage):
         """The arrow keys scroll, when there is anything to scroll."""
         self.focus_body()
 
+    def read_more(self, folder: RunFolder) -> None:
+        """The run whose curve lies under this one's."""
+        del folder
+        if self._other is not None:
+            self._other_view = self._other.poll()
+
     def show_run(self, view: RunView) -> None:
         """Draw everything; only rows that differ are sent."""
         from . import dashboard
 
         cost = dashboard.Cost(self.price)
-        self.query_one("#legend", Lines).show([dashboard.legend(view)])
-        self.query_one("#gauges", Lines).show(lambda width: dashboard.gauges(view, cost, width))
+        self.query_one("#legend", Lines).show([self._legend(view)])
+        self.query_one("#gauges", Lines).show(lambda width: self._machine(view, cost, width))
         self.query_one("#progress", Lines).show(lambda width: [dashboard.progress(view, width)])
-        self.query_one("#news", Lines).show(dashboard.news(view, 5 if self.has_class("-tall") else 3))
-        drawn = (view.curves["loss"], view.curves["eval_loss"], view.best, self._log_scale, self.app.theme)
-        if drawn != self._drawn:
-            self._drawn = drawn
-            steps = float(view.steps) if view.steps else None
-            traces = dashboard.loss_traces(view, shades=not self.app.native_ansi_color)
-            self.query_one("#loss", LossChart).plot(traces, x_high=steps, log=self._log_scale)
-            for name in _SMALL:
-                curve = dashboard.series_of(view.curves[name])
-                self.query_one(f"#{name}", LossChart).plot(curve, x_high=steps)
+        self.query_one("#news", Lines).show(dashboard.news(view, self._news_rows()))
+        self._draw_curves(view)
         alert, over = self._alert(view), dashboard.ending(view)
         box = self.query_one("#alert", Lines)
         box.display = over is not None or alert is not None
@@ -106,6 +115,46 @@ class TrainPage(RunPage):
         elif alert is not None:
             box.show(lambda width: dashboard.message(alert.severity, alert.what, alert.action, width))
         self.refresh_footer()
+
+    def _legend(self, view: RunView) -> Content:
+        from . import dashboard
+
+        if self._cursor is not None:
+            return dashboard.reading(view, self._cursor)
+        return join(dashboard.legend(view), dashboard.overlaid(self._other_view))
+
+    def _machine(self, view: RunView, cost: Cost, width: int) -> list[Content]:
+        from . import dashboard
+
+        rows = dashboard.gauges(view, cost, width)
+        if self._pane != "machine":
+            return rows
+        return [*rows, Content(""), *dashboard.planned_memory(view, width)]
+
+    def _news_rows(self) -> int:
+        if self._pane == "news":
+            return max(3, self.query_one("#news", Lines).size.height)
+        return 5 if self.has_class("-tall") else 3
+
+    def _draw_curves(self, view: RunView) -> None:
+        from . import dashboard
+
+        other = self._other_view
+        look = (self._log_scale, self._cursor, self._pane, self.app.theme)
+        under = [] if other is None else dashboard.overlay(other)
+        drawn = (view.curves["loss"], view.curves["eval_loss"], view.best, look, under)
+        if drawn == self._drawn:
+            return
+        self._drawn = drawn
+        steps = float(view.steps) if view.steps else None
+        traces = dashboard.loss_traces(view, shades=not self.app.native_ansi_color)
+        cursor = None if self._cursor is None else float(self._cursor)
+        chart = self.query_one("#loss", LossChart)
+        chart.plot([*under, *traces], x_high=steps, log=self._log_scale, cursor=cursor)
+        for name in _SMALL:
+            memory = name == "memory_bytes"
+            curve = dashboard.memory_traces(view) if memory else dashboard.series_of(view.curves[name])
+            self.query_one(f"#{name}", LossChart).plot(curve, x_high=steps, cursor=cursor)
 
     def _alert(self, view: RunView) -> Alert | None:
         if not view.alive:
@@ -201,6 +250,86 @@ class TrainPage(RunPage):
     def action_scale(self) -> None:
         """Linear or logarithmic."""
         self._log_scale = not self._log_scale
+        self._redraw_run()
+
+    def action_pane(self, pane: str) -> None:
+        """One pane alone; the same key again, or esc, brings the others back."""
+        self._pane = "" if pane == self._pane else pane
+        self.set_class(bool(self._pane), "-zoom")
+        self.set_class(self._pane in _SMALL, "-zoom-small")
+        for name in ("loss", "machine", "news"):
+            self.set_class(self._pane == name, f"-zoom-{name}")
+        for name in _SMALL:
+            self.query_one(f"#{name}").set_class(self._pane == name, "-alone")
+        self.call_after_refresh(self._redraw_run)
+
+    def action_cursor(self, direction: int) -> None:
+        """Move the upright line over the curves; the legend tells the figures there."""
+        steps = self.view.curves["loss"].steps if self.view is not None else ()
+        if not steps:
+            self.shell.say("There is no curve to read yet.")
+            return
+        if self._cursor is None:
+            at = len(steps) - 1
+        else:
+            stride = max(1, len(steps) // _CURSOR_STOPS)
+            at = min(len(steps) - 1, max(0, bisect_left(steps, self._cursor) + direction * stride))
+        self._cursor = steps[at]
+        self._redraw_run()
+
+    def action_overlay(self) -> None:
+        """Choose a run whose curve lies under this one's."""
+        self.run_worker(self._choose_overlay(), group="dialog", exit_on_error=False)
+
+    async def _choose_overlay(self) -> None:
+        from .dialogs import Select
+        from .runs import past_runs
+        from .widgets.choice import Item
+
+        home = self.shell.home
+        others = [run for run in await in_thread(lambda: past_runs(home)) if run.id != self.draft.run]
+        if not others:
+            self.shell.say("There is no other run on this machine.")
+            return
+        items = [Item("", ink("no other curve", MUTED)), *(Item(run.id, run.id) for run in others)]
+        about = "It is drawn in grey under this run's."
+        current = self._other.folder.id if self._other is not None else items[1].id
+        chosen = await self.shell.push_screen_wait(
+            Select("Which run's curve?", items, text=about, current=current, marks=False)
+        )
+        if chosen is not None:
+            await in_thread(lambda: self._open_other(chosen))
+            self._redraw_run()
+
+    def _open_other(self, run_id: str) -> None:
+        from tui_ft.runs.folder import find
+        from tui_ft.runs.view import RunWatcher
+
+        self._other = RunWatcher(find(self.shell.home, run_id)) if run_id else None
+        self._other_view = self._other.poll() if self._other is not None else None
+
+    def action_alerts(self) -> None:
+        """Everything that needed the user so far."""
+        from .dashboard import alerts
+        from .dialogs import Reader
+
+        rows = alerts(self.view) if self.view is not None else []
+        if rows:
+            self.shell.push_screen(Reader("Alerts", stack(rows)))
+        else:
+            self.shell.say("Nothing has needed you so far.")
+
+    def action_back(self) -> None:
+        """First back to all panes and without cursor, then to the runs."""
+        if self._cursor is not None:
+            self._cursor = None
+            self._redraw_run()
+        elif self._pane:
+            self.action_pane(self._pane)
+        else:
+            super().action_back()
+
+    def _redraw_run(self) -> None:
         if self.view is not None:
             self.show_run(self.view)
 

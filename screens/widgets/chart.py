@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from textual.content import Content
 from textual.geometry import Size
 
-from ..ink import MUTED, ink, join
+from ..ink import ACCENT, MUTED, ink, join
 from .lines import Lines
 from .raster import Axes, Cell, Mode, Series, axes, number, rasterize, ticks
 
@@ -32,20 +32,33 @@ class LossChart(Lines):
         mode: Mode = "braille",
         empty: str = "",
         title: str = "",
+        from_zero: bool = False,
         id: str | None = None,  # noqa: A002
     ) -> None:
         super().__init__(id=id)
         self._title = title
+        self._from_zero = from_zero
         self._mode: Mode = mode
         self._empty = empty
         self._traces: Sequence[Trace] = ()
         self._x_high: float | None = None
         self._log = False
+        self._cursor: float | None = None
         self._height = 0
 
-    def plot(self, traces: Sequence[Trace], *, x_high: float | None = None, log: bool = False) -> None:
-        """Draw these. `x_high` is the last step to come, so that the curve shows how far it is."""
-        self._traces, self._x_high, self._log = traces, x_high, log
+    def plot(
+        self,
+        traces: Sequence[Trace],
+        *,
+        x_high: float | None = None,
+        log: bool = False,
+        cursor: float | None = None,
+    ) -> None:
+        """Draw these. `x_high` is the last step to come, so that the curve shows how far it is.
+
+        `cursor` is a step that gets an upright line.
+        """
+        self._traces, self._x_high, self._log, self._cursor = traces, x_high, log, cursor
         self.show(self._chart)
 
     def on_mount(self) -> None:
@@ -72,6 +85,8 @@ class LossChart(Lines):
             mode=self._mode,
             x_high=self._x_high,
             log=self._log,
+            cursor=self._cursor,
+            from_zero=self._from_zero,
             empty=self._empty,
         )
 
@@ -84,11 +99,13 @@ def chart(
     mode: Mode = "braille",
     x_high: float | None = None,
     log: bool = False,
+    cursor: float | None = None,
+    from_zero: bool = False,
     empty: str = "",
 ) -> list[Content]:
-    """The rows of a chart: y labels at the left, steps below."""
+    """The rows of a chart: y labels at the left, steps below, an upright line at the step of the cursor."""
     series = [trace.series for trace in traces]
-    span = axes(series, x_high=x_high, log=log)
+    span = axes(series, x_high=x_high, log=log, from_zero=from_zero)
     if span is None or height < 3 or width < 20:
         return [ink(empty, MUTED)] + [Content("")] * (height - 1)
     rows = height - 2
@@ -96,7 +113,12 @@ def chart(
     margin = max(len(label) for label in labels.values()) + 1
     inside = width - margin - 1
     cells = rasterize(series, inside, rows, span, mode)
-    styles = [trace.style for trace in traces]
+    styles = [*(trace.style for trace in traces), ACCENT]
+    if cursor is not None:
+        at = min(inside - 1, max(0, span.across(cursor, inside)))
+        sign = "|" if mode == "ascii" else "┆"
+        for row in cells:
+            row[at] = row[at] if row[at].series >= 0 else Cell(sign, len(traces))
     lines = []
     for y, row in enumerate(cells):
         axis = f"{labels.get(y, ''):>{margin - 1}} {'┤' if y in labels else '│'}"

@@ -65,7 +65,9 @@ class Axes:
         return self.y_low + share * (self.y_high - self.y_low)
 
 
-def axes(series: Sequence[Series], *, x_high: float | None = None, log: bool = False) -> Axes | None:
+def axes(
+    series: Sequence[Series], *, x_high: float | None = None, log: bool = False, from_zero: bool = False
+) -> Axes | None:
     """Axes that hold every finite point; None without one. A flat curve gets room above and below."""
     finite = [(x, y) for one in series for x, y in one.points if y is not None and math.isfinite(y)]
     if not finite:
@@ -73,6 +75,7 @@ def axes(series: Sequence[Series], *, x_high: float | None = None, log: bool = F
     values = [y for _, y in finite]
     log = log and min(values) > 0
     low, high = min(values), max(values)
+    low = min(low, 0.0) if from_zero else low
     if high <= low:
         room = abs(high) / 2 or 0.5
         low, high = (low / 2, high * 2) if log else (low - room, high + room)

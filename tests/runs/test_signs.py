@@ -74,7 +74,7 @@ def test_a_loss_that_never_moves_is_not_learning() -> None:
 def test_a_loss_that_stops_falling_early_is_a_plateau() -> None:
     found = told(curve(lambda step: max(1.0, 2.4 - step / 50), noise=0.001))
     assert ids(found) == ["plateau"]
-    assert "of the run is left" in found[0].what
+    assert "of the run to come" in found[0].what
 
 
 def test_a_loss_of_exactly_zero_twice_is_an_error() -> None:

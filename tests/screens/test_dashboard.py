@@ -206,3 +206,76 @@ def test_money_comes_from_time_and_price(tmp_path: Path) -> None:
 def test_the_sample_run_is_what_show_prints(tmp_path: Path) -> None:
     folder = sample_run.make_run(tmp_path)
     assert json.loads(folder.plan.read_text())["steps"] == sample_run.STEPS
+
+
+async def test_a_digit_brings_one_pane_to_the_front_and_esc_the_others_back(tmp_path: Path) -> None:
+    folder = sample_run.make_run(tmp_path)
+    with sample_run.at_work(folder):
+        async with running(make_app(tmp_path)) as pilot:
+            await until(pilot, lambda: "step 61" in shown(pilot))
+            assert "gradient norm" not in shown(pilot)
+            await press(pilot, "3")
+            await until(pilot, lambda: "gradient norm" in shown(pilot))
+            assert "validation" not in shown(pilot)
+            await press(pilot, "5")
+            await until(pilot, lambda: "memory in GiB" in shown(pilot))
+            await press(pilot, "6")
+            await until(pilot, lambda: "planned, by part" in shown(pilot))
+            await press(pilot, "7")
+            await until(pilot, lambda: shown(pilot).count("saved step") >= 6)
+            await press(pilot, "escape")
+            await until(pilot, lambda: "validation" in shown(pilot))
+            assert place(pilot) == "train"
+            await press(pilot, "escape")
+            assert place(pilot) == "runs"
+
+
+async def test_the_cursor_reads_figures_off_the_curve(tmp_path: Path) -> None:
+    folder = sample_run.make_run(tmp_path)
+    with sample_run.at_work(folder):
+        async with running(make_app(tmp_path)) as pilot:
+            await until(pilot, lambda: "step 61 of 105" in shown(pilot))
+            await press(pilot, "left")
+            assert "step 61   train" in text_of(pilot, "#legend")
+            await press(pilot, *["left"] * 10)
+            legend = text_of(pilot, "#legend")
+            step = view(folder).curves["eval_loss"].at(50)
+            assert step is not None
+            assert step[1] is not None
+            assert "step 51   train" in legend
+            assert f"validation {step[1]:.3f} at 50" in legend
+            assert "┆" in text_of(pilot, "#loss")
+            await press(pilot, "escape")
+            assert "┆" not in text_of(pilot, "#loss")
+            assert place(pilot) == "train"
+
+
+async def test_the_curve_of_another_run_lies_under_this_one(tmp_path: Path) -> None:
+    other = sample_run.make_run(tmp_path, done=40)
+    folder = sample_run.make_run(tmp_path)
+    with sample_run.at_work(folder):
+        async with running(make_app(tmp_path)) as pilot:
+            await until(pilot, lambda: "step 61 of 105" in shown(pilot))
+            await press(pilot, "v")
+            await until(pilot, lambda: "Which run's curve?" in shown(pilot))
+            assert other.id in shown(pilot)
+            assert folder.id not in shown(pilot)
+            await press(pilot, "enter")
+            await until(pilot, lambda: "┄" in text_of(pilot, "#legend"))
+            await press(pilot, "v")
+            await until(pilot, lambda: "no other curve" in shown(pilot))
+            await press(pilot, "up", "enter")
+            await until(pilot, lambda: "┄" not in text_of(pilot, "#legend"))
+
+
+async def test_all_alerts_can_be_read_later(tmp_path: Path) -> None:
+    folder = sample_run.make_run(tmp_path)
+    with sample_run.at_work(folder):
+        async with running(make_app(tmp_path)) as pilot:
+            await until(pilot, lambda: "step 61" in shown(pilot))
+            await press(pilot, "a")
+            assert "Nothing has needed you" in shown(pilot)
+            sample_run.alert(folder, "Speed has fallen.", "Look at the temperature.")
+            await until(pilot, lambda: "Speed has fallen." in shown(pilot))
+            await press(pilot, "enter", "a")
+            assert "Look at the temperature." in shown(pilot)

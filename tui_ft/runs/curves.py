@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 
 MOST_POINTS = 4096
@@ -19,6 +19,15 @@ class Curve:
     def last(self) -> float | None:
         """The newest value."""
         return self.values[-1] if self.values else None
+
+    def at(self, step: int) -> tuple[int, float | None] | None:
+        """The point nearest to a step, as (step, value); None for an empty curve."""
+        after = bisect_left(self.steps, step)
+        near = [i for i in (after - 1, after) if 0 <= i < len(self.steps)]
+        if not near:
+            return None
+        best = min(near, key=lambda i: abs(self.steps[i] - step))
+        return self.steps[best], self.values[best]
 
 
 class CurveBuilder:

@@ -175,7 +175,8 @@ class Signs:
             yield Sign(
                 "plateau",
                 "info",
-                f"The loss stays at {now:.3g} since step {long_ago:,}; {percent(to_come)} of the run is left.",
+                f"The loss stays at {now:.3g} since step {long_ago:,}, "
+                f"with {percent(to_come)} of the run to come.",
                 "If the validation loss stands still as well, stop and keep the best.",
                 step.step,
             )
