@@ -132,7 +132,7 @@ def test_way_out_by_a_shorter_length_names_its_price_and_works() -> None:
     plan = make(pins, model(), data, RTX_4090)
     assert plan.fits == "wont_fit"
     way_out = next(warning for warning in plan.warnings if warning.startswith("Set train.seq_len"))
-    length = int(way_out.split("=")[1].split(":")[0])
+    length = int(way_out.split()[3])
     assert "cuts" in way_out
     assert make(pins.with_values({"train.seq_len": length}), model(), data, RTX_4090).fits == "safe"
     longer = pins.with_values({"train.seq_len": length + 64})
@@ -229,7 +229,7 @@ def test_disk_counts_checkpoints_and_exports() -> None:
     bare = make(recipe("[export]\nto = []\n"), model(), report(), A100)
     merged = make(recipe('[export]\nto = ["merged"]\n'), model(), report(), A100)
     gguf = make(recipe('[export]\nto = ["merged", "gguf:q4_k_m"]\n'), model(), report(), A100)
-    assert bare.disk_bytes < 5e9
+    assert bare.disk_bytes < 5e9 + 2 * 8.04e9  # the download lies on the same disk
     assert merged.disk_bytes - bare.disk_bytes == pytest.approx(2 * 8.03e9, rel=0.01)
     assert gguf.disk_bytes - merged.disk_bytes == pytest.approx(2.62 * 8.03e9, rel=0.01)
 
@@ -305,7 +305,7 @@ def test_plan_json_has_what_the_contract_names() -> None:
         assert key in document
     assert {"peak_bytes", "parts", "band", "fits"} <= document["memory"].keys()
     assert sum(document["memory"]["parts"].values()) == document["memory"]["peak_bytes"]
-    assert {plan["method"] for plan in document["alternatives"]} == {"qlora", "full"}
+    assert [plan["title"] for plan in document["alternatives"]] == ["safest", "best quality", "full training"]
 
 
 OPEN_KEYS = {key for key, _ in options() if key.startswith(("method.", "train."))}

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, insort
+from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+SAMPLE = 1_000  # lengths that padding and packing are counted on when there are many
 
 
 def packed(lengths: Iterable[int], room: int) -> int:
@@ -71,3 +75,73 @@ def padded_tokens(ordered: Sequence[int], micro_batch: int) -> float:
 def steps_per_epoch(sequences: int, micro_batch: int, grad_accum: int) -> int:
     """Updates in one pass, counted as transformers' Trainer does: a last, smaller batch is an update too."""
     return max(1, math.ceil(math.ceil(sequences / micro_batch) / grad_accum))
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Spread:
+    """Token lengths of all rows, ascending, and what cutting, padding and packing make of them.
+
+    Answers are remembered: a search asks the same again and again. False when lengths are unknown.
+    """
+
+    ordered: tuple[int, ...] = ()
+    _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def of(cls, lengths: Iterable[int]) -> Spread:
+        """Of lengths in any order."""
+        return cls(tuple(sorted(lengths)))
+
+    def __bool__(self) -> bool:
+        return bool(self.ordered)
+
+    @property
+    def longest(self) -> int:
+        """Tokens of the longest row; 0 when unknown."""
+        return self.ordered[-1] if self.ordered else 0
+
+    def percentile(self, share: float) -> int:
+        """Length that `share` of the rows do not exceed."""
+        return self.ordered[min(len(self.ordered) - 1, int(share * len(self.ordered)))]
+
+    def cut(self, limit: int) -> int:
+        """Rows longer than `limit`."""
+        return len(self.ordered) - bisect_right(self.ordered, limit)
+
+    def share_cut(self, limit: int) -> float | None:
+        """Share of the rows longer than `limit`; None when lengths are unknown."""
+        return self.cut(limit) / len(self.ordered) if self.ordered else None
+
+    def kept(self, limit: int) -> list[int]:
+        """Lengths after the cut, ascending; every n-th when there are many."""
+
+        def cut() -> list[int]:
+            step = max(1, len(self.ordered) // SAMPLE)
+            return [min(length, limit) for length in self.ordered[step // 2 :: step]]
+
+        found: list[int] = self._remember(("kept", limit), cut)
+        return found
+
+    def mean(self, limit: int) -> float:
+        """Mean tokens of a row after the cut."""
+        found: float = self._remember(("mean", limit), lambda: sum(self.kept(limit)) / len(self.kept(limit)))
+        return found
+
+    def padded(self, limit: int, micro_batch: int) -> float:
+        """Tokens per row of a micro-batch that is padded to its longest row."""
+        found: float = self._remember(
+            ("padded", limit, micro_batch), lambda: padded_tokens(self.kept(limit), micro_batch)
+        )
+        return found
+
+    def sequences(self, rows: int, room: int) -> int:
+        """Sequences of `room` tokens that so many rows are packed into."""
+        share: float = self._remember(
+            ("packed", room), lambda: packed(self.kept(room), room) / len(self.kept(room))
+        )
+        return max(1, math.ceil(rows * share))
+
+    def _remember(self, question: tuple[Any, ...], answer: Callable[[], Any]) -> Any:
+        if question not in self._known:
+            self._known[question] = answer()
+        return self._known[question]

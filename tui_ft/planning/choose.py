@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, TypeVar
 
-from tui_ft.planning.batches import padded_tokens
+from tui_ft.planning.batches import Spread
 from tui_ft.planning.box import Box
 from tui_ft.planning.plan import Optimizer, Precision
 from tui_ft.recipe import MethodName, Objective
@@ -45,8 +44,7 @@ class Job:
     answers: Literal["json", "label", "short", "long", "none"]
     parameters: int
     context_length: int | None
-    lengths: tuple[int, ...]  # of all rows, ascending; a sample when there are many; () when unknown
-    longest: int
+    lengths: Spread  # of all rows; empty when unknown
     plain_text: bool  # rows without an answer to tell apart
 
     @property
@@ -92,6 +90,13 @@ def rank(job: Job, method: MethodName | None) -> Choice[int]:
         "none": "text",
     }
     return Choice(16, f"{rows}, {kind[job.answers]}; 32 above 10,000 rows", GUIDES)
+
+
+def ranks(wanted: int, *, last: bool) -> list[int]:
+    """Ranks to try, best first: half the wanted one, or down to 8 where no other method is left."""
+    least = 8 if last else max(8, wanted // 2)
+    tried = [wanted >> halved for halved in range(wanted.bit_length())]
+    return [wanted, *(rank for rank in tried[1:] if rank >= least)]
 
 
 def alpha(rank: int) -> Choice[int]:
@@ -176,7 +181,7 @@ def loss_on(job: Job) -> Choice[Literal["answers", "all"]]:
 
 
 def lengths(job: Job, box: Box, *, packed: bool) -> list[Choice[int]]:
-    """Lengths to try, best first: the longest row whole, then what 99 % of the rows need.
+    """Lengths to try, best first: the longest row whole, then what 99 and 95 % of the rows need.
 
     A few rows far longer than the rest don't set the length: above twice the 99th percentile they are cut,
     and the plan says so. Packed sequences on a GPU are long enough to keep it busy. Never longer than the
@@ -186,31 +191,30 @@ def lengths(job: Job, box: Box, *, packed: bool) -> list[Choice[int]]:
     if not job.lengths:
         return [Choice(min(USUAL_LENGTH, limit), "lengths are unknown without the model's tokenizer", GUIDES)]
     least = PACKED_LENGTH if packed and box.device == "cuda" else LENGTH_STEP
-    usual = max(least, _rounded(job.lengths[min(len(job.lengths) - 1, int(0.99 * len(job.lengths)))]))
-    whole = max(least, _rounded(job.longest))
+    whole, usual, most = (
+        max(least, rounded(length))
+        for length in (job.lengths.longest, job.lengths.percentile(0.99), job.lengths.percentile(0.95))
+    )
     if job.objective == "cpt":
-        usual = whole = min(whole, USUAL_LENGTH if box.device == "cuda" else 512)
-    wanted = [whole, usual] if usual < whole <= max(2 * usual, 512) else [usual]
-    return [_length(job, min(length, limit), limit, packed=packed) for length in wanted]
+        whole = usual = most = min(whole, USUAL_LENGTH if box.device == "cuda" else 512)
+    wanted = [usual, most] if whole > max(2 * usual, 512) else [whole, usual, most]
+    distinct = dict.fromkeys(min(length, limit) for length in wanted)
+    return [_length(job, length, limit, packed=packed) for length in distinct]
 
 
-def _rounded(length: int) -> int:
+def rounded(length: int) -> int:
+    """The next length that sequences may have."""
     return max(LENGTH_STEP, math.ceil(length / LENGTH_STEP) * LENGTH_STEP)
 
 
 def _length(job: Job, length: int, limit: int, *, packed: bool) -> Choice[int]:
-    kept = share_whole(job.lengths, length) if length < job.longest else 1.0
-    why = "every row is kept whole" if kept == 1 else f"whole answer kept in {percent(kept, digits=1)}"
-    if kept < 1 and length >= limit:
+    cut = job.lengths.share_cut(length) or 0.0
+    why = f"whole answer kept in {percent(1 - cut, digits=1)}" if cut else "every row is kept whole"
+    if cut and length >= limit:
         why += "; more than the model can read"
-    elif kept < 1:
-        why += f" ({job.longest:,} for all)"
+    elif cut:
+        why += f" ({job.lengths.longest:,} for all)"
     return Choice(length, f"several rows in one; {why}" if packed else why)
-
-
-def share_whole(ordered: Sequence[int], length: int) -> float:
-    """Share of rows that are not longer than `length`. `ordered` ascends."""
-    return sum(row <= length for row in ordered) / len(ordered) if ordered else 1.0
 
 
 def packing(job: Job, box: Box) -> Choice[bool]:
@@ -223,7 +227,8 @@ def packing(job: Job, box: Box) -> Choice[bool]:
         return Choice(False, "lengths are unknown")
     if box.device == "cpu":
         return Choice(False, "a processor's small batches waste little on padding")
-    waste = 1 - sum(job.lengths) / len(job.lengths) / padded_tokens(job.lengths, 8)
+    longest = job.lengths.longest
+    waste = 1 - job.lengths.mean(longest) / job.lengths.padded(longest, 8)
     if waste >= 0.2:
         return Choice(True, f"{percent(waste)} less padding")
     return Choice(False, f"rows are alike; it would save {percent(waste)}")

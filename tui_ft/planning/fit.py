@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from textwrap import wrap
 from typing import Any
 
 from tui_ft.errors import InputError
 from tui_ft.models.facts import ModelFacts
+from tui_ft.planning.batches import Spread
 from tui_ft.planning.box import Box, of_card, of_memory
 from tui_ft.planning.catalogue import Card, get
 from tui_ft.planning.choose import Job, alpha, rank
 from tui_ft.planning.make import subject
-from tui_ft.planning.plan import FitPlan, MethodPlan, TrainPlan
+from tui_ft.planning.plan import UNDECIDED, FitPlan, MethodPlan, Strategy
 from tui_ft.planning.relief import longest_that_fits
-from tui_ft.planning.search import Option, Wish, best
+from tui_ft.planning.search import Option, Target, Wish, best
 from tui_ft.recipe import MethodName
-from tui_ft.text import GIB, gib, parameters
+from tui_ft.text import GIB, excerpt, gib, parameters
 
 METHODS: tuple[MethodName, ...] = ("lora", "qlora", "full")
 ROWS_PER_UPDATE = 16
 LONGEST = 131_072  # sequences tried for "the longest that fits"
 _SMALLEST, _LARGEST = GIB // 4, 2048 * GIB
+_WIDTH = 80
+_STRATEGIES: tuple[Strategy, ...] = ("ddp", "fsdp")
+_SHARING = {
+    "single": "",
+    "ddp": "every GPU holds a whole copy",
+    "fsdp": "weights, gradients and optimizer states are cut into a part for each GPU",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class FitTable:
-    """What fits: one plan per method, the best settings each, with the longest sequence that is safe."""
+    """What fits: the best settings of each method, with several GPUs for both ways to share the work."""
 
     model_id: str
     parameters: int
@@ -35,7 +44,7 @@ class FitTable:
     gpus: int
     seq: int
     plans: tuple[FitPlan, ...]
-    longest: dict[MethodName, int]  # method -> tokens; 0 when not even 64 fit
+    longest: dict[MethodName, int]  # method -> tokens of the longest safe sequence; 0: not even 64 fit
     notes: tuple[str, ...] = ()
 
     @property
@@ -59,8 +68,9 @@ def fit(
 ) -> FitTable:
     """The best settings of each method on a GPU given by memory, by name, or as a box.
 
-    Sequence in tokens, memory in bytes free on one GPU. Several GPUs hold a whole copy each (DDP). Raises
-    InputError for an unknown card, a length or memory that makes no sense, or a model of unknown size.
+    Sequence in tokens, memory in bytes free on one GPU. For several GPUs there are two plans per method: a
+    whole copy on each (DDP), and shards (FSDP); bytes are those of one GPU, see `shards`. Raises InputError
+    for an unknown card, a length or memory that makes no sense, or a model of unknown size.
     """
     if seq < 8:
         raise InputError(f"a sequence of {seq} tokens is too short", where="--seq", fix="Give 8 or more.")
@@ -68,11 +78,10 @@ def fit(
         raise InputError(f"{gpus} GPUs make no sense", where="--gpus", fix="Give 1 or more.")
     box = box or _box(vram_bytes, gpu)
     wish = _wish(model, box, gpus)
-    options = [best(wish, name, seq) for name in METHODS]
     limit = min(LONGEST, model.context_length or LONGEST)
-    longest = {option.method.name: _longest(wish, option, limit) for option in options}
+    shared: tuple[Strategy, ...] = _STRATEGIES if gpus > 1 else ("single",)
     plans = tuple(
-        option.row(box.device, list(_reasons(option, longest[option.method.name], box))) for option in options
+        _plan(replace(wish, strategy=strategy), name, seq, limit) for name in METHODS for strategy in shared
     )
     return FitTable(
         model_id=model.id,
@@ -82,9 +91,17 @@ def fit(
         gpus=gpus,
         seq=seq,
         plans=plans,
-        longest=longest,
-        notes=tuple(_notes(wish, seq, model, gpus)),
+        longest={name: max(plan.longest or 0 for plan in plans if plan.method == name) for name in METHODS},
+        notes=tuple(_notes(wish, plans, seq, model, gpus)),
     )
+
+
+def _plan(wish: Wish, name: MethodName, seq: int, limit: int) -> FitPlan:
+    option = best(wish, Target(name, seq))
+    found = longest_that_fits(wish, option, limit)
+    longest = found.train.seq_len if found else 0
+    reasons = _reasons(option, longest, wish)
+    return option.row(wish.box.device, list(reasons), strategy=wish.strategy, longest=longest)
 
 
 def _box(vram_bytes: int | None, gpu: str | Card | None) -> Box:
@@ -103,46 +120,21 @@ def _box(vram_bytes: int | None, gpu: str | Card | None) -> Box:
 
 def _wish(model: ModelFacts, box: Box, gpus: int) -> Wish:
     known = subject(model)
-    job = Job("sft", 5_000, "long", known.size, model.context_length, (), 0, plain_text=False)
+    job = Job("sft", 5_000, "long", known.size, model.context_length, Spread(), plain_text=False)
     usual = rank(job, "lora").value
     return Wish(
         subject=known,
         box=box,
         method=MethodPlan("lora", "sft", usual, alpha(usual).value, 0.0, "all-linear", rslora=False),
-        train=TrainPlan(
-            epochs=1,
-            learning_rate=2e-4,
-            schedule="cosine",
-            warmup_steps=0,
-            weight_decay=0,
-            micro_batch=1,
-            grad_accum=1,
-            seq_len=2048,
-            packing=False,
-            gradient_checkpointing=True,
-            optimizer="adamw",
-            precision="bf16",
-            loss_on="answers",
-            max_grad_norm=1,
-            seed=42,
-            early_stopping=0,
-            eval_every=1,
-            save_every_minutes=10,
-            keep_checkpoints=2,
-        ),
+        train=UNDECIDED,
         rows_per_update=max(1, ROWS_PER_UPDATE // gpus),
         gpus=gpus,
     )
 
 
-def _longest(wish: Wish, option: Option, limit: int) -> int:
-    found = longest_that_fits(wish, option, limit)
-    return found.train.seq_len if found else 0
-
-
-def _reasons(option: Option, longest: int, box: Box) -> Iterator[str]:
-    free = gib(box.memory_bytes)
-    needed = gib(option.memory.peak_bytes)
+def _reasons(option: Option, longest: int, wish: Wish) -> Iterator[str]:
+    free = gib(wish.box.memory_bytes)
+    needed = gib(option.memory.peak_bytes) + (" on each GPU" if wish.gpus > 1 else "")
     words = {
         "safe": f"needs {needed} of {free}",
         "tight": f"needs {needed} of {free}; the allocator's overhead may not fit",
@@ -155,39 +147,71 @@ def _reasons(option: Option, longest: int, box: Box) -> Iterator[str]:
         yield "recomputes activations: 20 to 30 % slower"
     if option.train.optimizer != "adamw":
         yield f"optimizer {option.train.optimizer}"
+    if wish.gpus > 1:
+        yield f"{wish.strategy.upper()}: {_SHARING[wish.strategy]}"
     yield f"peak at: {option.memory.peak_at}"
 
 
-def _notes(wish: Wish, seq: int, model: ModelFacts, gpus: int) -> Iterator[str]:
-    memory = best(wish, "lora", seq).memory
-    yield from memory.assumptions[1:]
+def _notes(wish: Wish, plans: Sequence[FitPlan], seq: int, model: ModelFacts, gpus: int) -> Iterator[str]:
+    yield from best(wish, Target("lora", seq)).memory.assumptions[1:]
     if wish.box.device == "cuda" and wish.box.capability is None:
         yield "a card since 2020, which computes bf16"
     if model.context_length and seq > model.context_length:
         yield f"{seq:,} tokens are more than the {model.context_length:,} this model was made for"
+    for plan in plans:
+        if plan.optimizer != "adamw" and plan.method == "full":
+            where = ", states in main memory" if plan.optimizer.startswith("paged") else ""
+            yield f"{_label(plan)}: optimizer {plan.optimizer}{where}"
     if gpus > 1:
-        yield f"each of {gpus} GPUs holds a whole copy; micro-batch and accumulation are per GPU"
+        yield "figures are those of one GPU; micro-batch and accumulation are per GPU"
+        yield f"ddp: {_SHARING['ddp']}; fsdp: {_SHARING['fsdp']}"
+        yield "tui-ft itself trains on one GPU today; this tells what several would hold"
 
 
-def fit_lines(table: FitTable) -> list[str]:
-    """The table as text for the command line."""
-    head = f"{table.model_id}, {parameters(table.parameters)} on {table.gpu}, {gib(table.memory_bytes)}"
-    rows = [("method", "verdict", "needs", "batch", "checkpointing", "longest")]
-    words = {"safe": "SAFE", "tight": "TIGHT", "wont_fit": "WON'T FIT", "unknown": "UNKNOWN"}
-    for plan in table.plans:
-        longest = table.longest[plan.method]
-        rows.append(
-            (
-                plan.method,
-                words[plan.fits],
-                f"{plan.peak_bytes / GIB:.1f} GiB ±{plan.peak_bytes * plan.band / GIB:.1f}",
-                f"{plan.micro_batch} × {plan.grad_accum}",
-                "on" if plan.gradient_checkpointing else "off",
-                f"{longest:,}" if longest else "-",
-            )
-        )
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    lines = [
+def fit_lines(table: FitTable, *, width: int = _WIDTH) -> list[str]:
+    """The table as text, in lines of at most 80 characters."""
+    several = f"{table.gpus} × " if table.gpus > 1 else ""
+    head = f"{excerpt(table.model_id, 96)}, {parameters(table.parameters)} on {several}{table.gpu}"
+    head += f", {gib(table.memory_bytes)}, sequences of {table.seq:,} tokens"
+    notes = [line for note in table.notes for line in wrap(note, width - 2, subsequent_indent="  ")]
+    return [
+        *wrap(head, width, break_on_hyphens=False),
+        "",
+        *_aligned([_HEAD, *map(_verdict, table.plans)]),
+        "",
+        "GiB by part",
+        *_aligned([_PARTS, *map(_by_part, table.plans)]),
+        *([""] if notes else []),
+        *(f"  {line}" for line in notes),
+    ]
+
+
+_HEAD = ("method", "verdict", "needs", "batch", "checkpointing", "longest")
+_PARTS = ("", "weights", "adapters", "states", "gradients", "activations", "loss", "context")
+_VERDICTS = {"safe": "SAFE", "tight": "TIGHT", "wont_fit": "WON'T FIT", "unknown": "UNKNOWN"}
+
+
+def _label(plan: FitPlan) -> str:
+    return plan.method if plan.strategy == "single" else f"{plan.method} {plan.strategy}"
+
+
+def _verdict(plan: FitPlan) -> tuple[str, ...]:
+    return (
+        _label(plan),
+        _VERDICTS[plan.fits],
+        f"{plan.peak_bytes / GIB:.1f} GiB ±{plan.peak_bytes * plan.band / GIB:.1f}",
+        f"{plan.micro_batch} × {plan.grad_accum}",
+        "on" if plan.gradient_checkpointing else "off",
+        f"{plan.longest:,}" if plan.longest else "-",
+    )
+
+
+def _by_part(plan: FitPlan) -> tuple[str, ...]:
+    return (_label(plan), *(f"{size / GIB:.1f}" for size in plan.parts.values()))
+
+
+def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
     ]
-    return [f"{head}, sequences of {table.seq:,} tokens", "", *lines, *(f"  {note}" for note in table.notes)]

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from itertools import groupby
 
 from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import InputError
 from tui_ft.hardware.facts import Hardware
 from tui_ft.models.facts import ModelFacts
-from tui_ft.planning import anatomy, cautions, choose, conflicts, cost
+from tui_ft.planning import anatomy, cautions, choose, conflicts, relief, ways
+from tui_ft.planning.bill import bill
 from tui_ft.planning.box import Box, of_hardware
-from tui_ft.planning.choose import Choice, Job
-from tui_ft.planning.plan import FitPlan, MethodPlan, Plan, Reason, TrainPlan
+from tui_ft.planning.case import Case
+from tui_ft.planning.choose import Job
+from tui_ft.planning.plan import UNDECIDED, Fit, MethodPlan, Plan, Reason, TrainPlan
 from tui_ft.planning.record import Record
-from tui_ft.planning.search import Option, Subject, Wish, best, first_that_fits
+from tui_ft.planning.search import Option, Subject, Target, Wish, best, first_that_fits
 from tui_ft.planning.settle import settle_method, settle_steps, settle_train
 from tui_ft.planning.tally import tally
 from tui_ft.recipe import MethodName, Recipe, options
 
-SAMPLE = 1_000  # lengths looked at when there are many
 FULL_FROM_ROWS = 100_000
 
 
@@ -27,43 +30,42 @@ def make(recipe: Recipe, model: ModelFacts, report: DatasetReport, hardware: Har
 
     What the recipe pins is kept. Raises InputError, with every problem, when pinned values contradict each
     other, the data cannot serve the objective, or nothing is known of the model's size. A plan that does
-    not fit is returned as such (`fits`), with the ways out among its warnings.
+    not fit is returned as such (`fits`), with the ways out as `relief` and among its warnings.
     """
     return make_on(of_hardware(hardware), recipe, model, report)
 
 
 def make_on(box: Box, recipe: Recipe, model: ModelFacts, report: DatasetReport) -> Plan:
     """Like `make`, on a box that may exist only in the catalogue."""
+    case = Case.of(box, model, report)
+    plan = decide(case, recipe)
+    steps = relief.steps(case, recipe, plan, decide, fits) if plan.fits in ("tight", "wont_fit") else ()
+    return replace(
+        plan,
+        relief=steps,
+        alternatives=ways.alternatives(case, recipe, plan, decide),
+        larger=ways.larger(case, recipe, plan, decide),
+        warnings=(*cautions.of_memory(box, plan, steps), *plan.warnings),
+    )
+
+
+def decide(case: Case, recipe: Recipe) -> Plan:
+    """The plan without what else could be done. Raises like `make`."""
+    box, model, report = case.box, case.model, case.report
     record = Record(recipe)
     record.warnings += conflicts.check(recipe, model, report, box)
     known = subject(model)
-    job = _job(recipe, report, model, known.size)
-    wish = _wish(record, job, box, known, report)
-    lengths = _lengths(record, job, wish)
-    names = _methods(record, job, box, model)
-    option = first_that_fits(wish, names, [length.value for length in lengths])
-    alternatives = _alternatives(wish, option, names)
+    job = _job(recipe, case, known.size)
+    wish, option = _search(record, case, job, known)
+    lora = _lora(wish, option)
 
-    method = settle_method(record, job, option, alternatives)
-    train = settle_train(record, job, wish, option, lengths)
+    method = settle_method(record, job, option, lora)
+    train = settle_train(record, job, wish, option)
     counts = tally(job, report, train, recipe.train.max_steps)
     train = settle_steps(record, train, method, counts, report.sizes.validation)
-    work = counts.work(job, train, report.sizes.validation)
-    active = cost.active_weights(known.dims, known.parameters, known.model_type)
-    time_s, basis = cost.time(box, known.dims, job.parameters, active, method, train, work)
-    money = cost.money(time_s, recipe.limits.price_per_hour)
-    disk = cost.disk(
-        known.dims,
-        job.parameters,
-        known.model_type,
-        method,
-        train,
-        list(recipe.export.to),
-        counts.tokens_per_epoch,
-    )
-    record.warnings += cautions.of_memory(wish, option, job)
-    record.warnings += cautions.of_cuts(wish, option, report)
-    record.warnings += cautions.of_cost(recipe, box, time_s, money, disk)
+    figures = bill(recipe, model, report, box, known, job, method, train, option.memory, counts)
+    record.warnings += cautions.of_cuts(wish, option)
+    record.warnings += [*cautions.of_limits(recipe, figures.time_s, figures.money), *figures.warnings]
     return Plan(
         name=recipe.name or _name(report.paths, model.id),
         model_id=recipe.model.id,
@@ -80,15 +82,31 @@ def make_on(box: Box, recipe: Recipe, model: ModelFacts, report: DatasetReport) 
         memory=option.memory,
         memory_available_bytes=box.memory_bytes,
         fits=option.fits,
-        time_s=time_s,
-        money=money,
-        disk_bytes=disk,
-        disk_free_bytes=box.runs_free_bytes,
+        time_s=figures.time_s,
+        money=figures.money,
+        disk_bytes=figures.disk_bytes,
+        disk_free_bytes=figures.disk_free_bytes,
         reasons=_in_order(record),
         warnings=tuple(record.warnings),
-        time_basis=basis,
-        alternatives=alternatives,
+        time_basis=figures.time_basis,
+        costs=figures.costs,
+        managed=figures.managed,
+        disks=figures.disks,
     )
+
+
+def fits(case: Case, recipe: Recipe) -> Fit:
+    """Whether `decide` would find a plan that fits, without making it. Raises like `make`."""
+    record = Record(recipe)
+    conflicts.check(recipe, case.model, case.report, case.box)
+    known = subject(case.model)
+    return _search(record, case, _job(recipe, case, known.size), known)[1].fits
+
+
+def _search(record: Record, case: Case, job: Job, known: Subject) -> tuple[Wish, Option]:
+    wish = _wish(record, job, case.box, known, case.report)
+    names = _methods(record, job, case.box, case.model)
+    return wish, first_that_fits(wish, names, _lengths(record, job, case.box))
 
 
 def subject(model: ModelFacts) -> Subject:
@@ -104,18 +122,15 @@ def subject(model: ModelFacts) -> Subject:
     return Subject(anatomy.typical(model.parameters), model.parameters, model.model_type, guessed_dims=True)
 
 
-def _job(recipe: Recipe, report: DatasetReport, model: ModelFacts, parameters: int) -> Job:
-    objective = recipe.method.objective
-    ordered = sorted(report.lengths.lengths) if report.lengths else []
-    step = max(1, len(ordered) // SAMPLE)
+def _job(recipe: Recipe, case: Case, parameters: int) -> Job:
+    objective, report = recipe.method.objective, case.report
     return Job(
         objective=objective,
         rows=report.sizes.train,
         answers=report.answers_look_like,
         parameters=parameters,
-        context_length=model.context_length,
-        lengths=tuple(ordered[step // 2 :: step]),
-        longest=ordered[-1] if ordered else 0,
+        context_length=case.model.context_length,
+        lengths=case.lengths,
         plain_text=objective == "cpt" or report.mapping.shape == "text",
     )
 
@@ -125,7 +140,6 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
     given = record.given
     rank = given("method.rank") or choose.rank(job, "lora").value
     dropout = given("method.dropout")
-    packing = given("train.packing")
     targets = given("method.targets")
     loss_on = choose.loss_on(job).value if job.plain_text else given("train.loss_on")
     method = MethodPlan(
@@ -145,7 +159,8 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
         rows_per_update=choose.effective_batch(job).value,
         lengths=job.lengths,
         scored=_scored(report, loss_on),
-        packing=choose.packing(job, box).value if packing == "auto" else packing == "on",
+        rank=given("method.rank"),
+        alpha=given("method.alpha"),
         micro_batch=given("train.micro_batch"),
         grad_accum=given("train.grad_accum"),
         gradient_checkpointing=given("train.gradient_checkpointing"),
@@ -157,26 +172,20 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
 def _open_train(record: Record, loss_on: str) -> TrainPlan:
     """[train] with what the recipe settles; the rest is replaced by the search and after it."""
     given = record.given
-    return TrainPlan(
-        epochs=0,
-        learning_rate=0,
-        schedule=given("train.schedule"),
-        warmup_steps=0,
-        weight_decay=given("train.weight_decay"),
-        micro_batch=1,
-        grad_accum=1,
-        seq_len=0,
-        packing=False,
-        gradient_checkpointing=True,
-        optimizer="adamw",
-        precision="fp32",
+    return replace(
+        UNDECIDED,
         loss_on="all" if loss_on == "all" else "answers",
-        max_grad_norm=given("train.max_grad_norm"),
-        seed=given("train.seed"),
-        early_stopping=0,
-        eval_every=1,
-        save_every_minutes=given("train.save_every_minutes"),
-        keep_checkpoints=given("train.keep_checkpoints"),
+        **{
+            key: given(f"train.{key}")
+            for key in (
+                "schedule",
+                "weight_decay",
+                "max_grad_norm",
+                "seed",
+                "save_every_minutes",
+                "keep_checkpoints",
+            )
+        },
     )
 
 
@@ -199,18 +208,26 @@ def _methods(record: Record, job: Job, box: Box, model: ModelFacts) -> list[Meth
     return ["lora", "qlora"]
 
 
-def _lengths(record: Record, job: Job, wish: Wish) -> list[Choice[int]]:
+def _lengths(record: Record, job: Job, box: Box) -> list[list[tuple[int, bool]]]:
+    """Lengths to try, each packed or not, in groups that keep equally many rows whole, best first."""
+    asked = record.given("train.packing")
+    packed = choose.packing(job, box).value if asked == "auto" else asked == "on"
+    both = [True, False] if packed and asked == "auto" and job.lengths else [packed]
     if record.pinned("train.seq_len"):
-        return [Choice(record.given("train.seq_len"), "your choice")]
-    return choose.lengths(job, wish.box, packed=wish.packing)
+        return [[(record.given("train.seq_len"), packing) for packing in both]]
+    tried = [
+        (choice.value, packing) for packing in both for choice in choose.lengths(job, box, packed=packing)
+    ]
+    cut = {length: job.lengths.cut(length) for length, _ in tried}
+    tried.sort(key=lambda length: cut[length[0]])  # stable: packed ones stay first
+    return [list(group) for _, group in groupby(tried, key=lambda length: cut[length[0]])]
 
 
-def _alternatives(wish: Wish, option: Option, names: list[MethodName]) -> tuple[FitPlan, ...]:
-    """The methods that were not taken, at the same length, each at its best."""
-    others: list[MethodName] = [name for name in ("lora", "qlora", "full") if name != option.method.name]
-    if wish.box.device == "cpu" and option.fits == "safe":
-        others = [name for name in others if name != "qlora" or name in names]
-    return tuple(best(wish, name, option.train.seq_len).row(wish.box.device) for name in others)
+def _lora(wish: Wish, option: Option) -> Option | None:
+    """What LoRA would have needed, where QLoRA was taken."""
+    if option.method.name != "qlora":
+        return None
+    return best(wish, Target("lora", option.train.seq_len, option.train.packing, option.method.rank))
 
 
 def _name(paths: tuple[str, ...], model_id: str) -> str:

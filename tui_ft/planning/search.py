@@ -1,20 +1,29 @@
-"""Trying settings against the memory there is: the best that fits, by method and length."""
+"""Trying settings against the memory there is: the best that fits, by quality first, then by speed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from tui_ft.models.facts import Dims
 from tui_ft.planning import choose
 from tui_ft.planning.anatomy import count, family
-from tui_ft.planning.batches import padded_tokens
+from tui_ft.planning.batches import Spread
 from tui_ft.planning.box import Box
 from tui_ft.planning.memory import Device, estimate, judge, need
-from tui_ft.planning.plan import Fit, FitPlan, MemoryEstimate, MethodPlan, Optimizer, Precision, TrainPlan
+from tui_ft.planning.plan import (
+    Fit,
+    FitPlan,
+    MemoryEstimate,
+    MethodPlan,
+    Optimizer,
+    Precision,
+    Strategy,
+    TrainPlan,
+)
 from tui_ft.recipe import MethodName
 
-_FITS: dict[Fit, int] = {"wont_fit": 0, "unknown": 1, "tight": 1, "safe": 2}
 # Tokens at once at which a device runs at half its speed, and what the alternatives cost in speed.
 _HALF_SPEED = {"cuda": 1024, "cpu": 32}
 _CHECKPOINTING_SPEED = 0.75  # a second forward pass: 20 to 30 % slower
@@ -48,15 +57,27 @@ class Wish:
     method: MethodPlan
     train: TrainPlan
     rows_per_update: int
-    lengths: Sequence[int] = ()  # ascending
+    lengths: Spread = field(default_factory=Spread)
     scored: float = 1.0
-    packing: bool = False
     gpus: int = 1
+    strategy: Strategy = "ddp"  # of several GPUs
+    rank: int | None = None
+    alpha: int | None = None
     micro_batch: int | None = None
     grad_accum: int | None = None
     gradient_checkpointing: bool | None = None
     optimizer: Optimizer | None = None
     precision: Precision | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What decides quality, and whether rows are packed; the search finds the fastest settings for it."""
+
+    name: MethodName
+    seq_len: int
+    packing: bool = False
+    rank: int | None = None  # None: the wish's
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +90,8 @@ class Option:
     fits: Fit
     speed: float  # relative
 
-    def row(self, device: Device, reasons: Sequence[str] = ()) -> FitPlan:
-        """As a row of a table."""
+    def row(self, device: Device, reasons: Sequence[str] = (), **rest: object) -> FitPlan:
+        """As a row of a table; `rest` are further fields of `FitPlan`."""
         return FitPlan(
             method=self.method.name,
             rank=self.method.rank,
@@ -86,90 +107,158 @@ class Option:
             band=self.memory.band,
             fits=self.fits,
             reasons=tuple(reasons),
+            packing=self.train.packing,
+            **rest,  # type: ignore[arg-type]
         )
 
-    @property
-    def rank(self) -> tuple[int, float]:
-        """Greater is better: fits first, then speed; among those that don't fit, or may not, the smallest."""
-        known = self.fits in ("safe", "tight")
-        return (_FITS[self.fits], self.speed if known else -float(self.memory.peak_bytes))
+
+def best(wish: Wish, target: Target) -> Option:
+    """The fastest settings that are safe; else the fastest that are tight; else the smallest.
+
+    When even the smallest cannot fit nothing else is looked at.
+    """
+    method = for_method(wish, target)
+    settings = list(_settings(wish, target))
+    smallest = weigh(wish, method, min(settings, key=_frugality))
+    if smallest.fits in ("wont_fit", "unknown"):
+        return smallest
+    tight: Option | None = None
+    for train in sorted(settings, key=lambda train: _speed(wish, train), reverse=True):
+        option = weigh(wish, method, train)
+        if option.fits == "safe":
+            return option
+        if option.fits == "tight" and tight is None:
+            tight = option
+    return tight or smallest
 
 
-def options(wish: Wish, name: MethodName, seq_len: int) -> Iterator[Option]:
-    """Every setting left open for one method and length."""
-    method = for_method(wish.method, name)
-    precision = wish.precision or choose.precision(wish.box, name).value
-    optimizers = [wish.optimizer] if wish.optimizer else [c.value for c in choose.optimizer(name, wish.box)]
-    pinned = wish.gradient_checkpointing
-    checkpointing = [False, True] if pinned is None else [pinned]
-    for micro_batch, grad_accum in _batches(wish, seq_len):
-        for gradient_checkpointing in checkpointing:
-            for optimizer in optimizers:
-                train = replace(
-                    wish.train,
-                    micro_batch=micro_batch,
-                    grad_accum=grad_accum,
-                    seq_len=seq_len,
-                    packing=wish.packing,
-                    gradient_checkpointing=gradient_checkpointing,
-                    optimizer=optimizer,
-                    precision=precision,
-                )
-                yield weigh(wish, method, train)
+def first_that_fits(
+    wish: Wish, names: Sequence[MethodName], lengths: Sequence[Sequence[tuple[int, bool]]]
+) -> Option:
+    """The first target that is safe; else the first tight one; else what needs least of the best quality.
+
+    `lengths` come in groups (tokens, packed) that keep equally many rows whole, best first. They weigh more
+    than methods, a whole answer in QLoRA being worth more than a cut one in LoRA; methods weigh more than
+    halving the rank; inside a group the first wins. With more memory a target only becomes better, so the
+    choice does too.
+    """
+    found: list[Option] = []
+    for target in _targets(wish, names, lengths):
+        option = best(wish, target)
+        if option.fits == "safe":
+            return option
+        found.append(option)
+    for level in ("tight", "unknown"):
+        for option in found:
+            if option.fits == level:
+                return option
+    (length, packing), rank = lengths[0][0], wish.method.rank
+    whole = [
+        option
+        for option in found
+        if (option.train.seq_len, option.train.packing) == (length, packing)
+        and option.method.rank in (0, rank)
+    ]
+    return min(whole, key=lambda option: option.memory.peak_bytes)
 
 
 def weigh(wish: Wish, method: MethodPlan, train: TrainPlan) -> Option:
     """One setting with its memory, whether it fits, and its relative speed."""
-    memory = estimate(
-        wish.subject.dims,
-        wish.subject.parameters,
+    box = wish.box
+    memory = _memory(wish.subject, method, train, box.device, wish.scored, wish.gpus, wish.strategy)
+    return Option(method, train, memory, judge(memory, box.memory_bytes, box.device), _speed(wish, train))
+
+
+def for_method(wish: Wish, target: Target) -> MethodPlan:
+    """The settings under this method and rank: full training has no adapter."""
+    if target.name == "full":
+        return replace(wish.method, name="full", rank=0, alpha=0, dropout=0.0)
+    rank = target.rank or wish.method.rank
+    return replace(wish.method, name=target.name, rank=rank, alpha=wish.alpha or choose.alpha(rank).value)
+
+
+def sequences_per_update(wish: Wish, target: Target) -> int:
+    """Rows per update as sequences: fewer when several rows are packed into one."""
+    if not target.packing or not wish.lengths:
+        return wish.rows_per_update
+    mean = wish.lengths.mean(target.seq_len)
+    return max(1, round(wish.rows_per_update * mean / target.seq_len))
+
+
+@lru_cache(maxsize=8192)
+def _memory(
+    subject: Subject,
+    method: MethodPlan,
+    train: TrainPlan,
+    device: Device,
+    scored: float,
+    gpus: int,
+    strategy: Strategy,
+) -> MemoryEstimate:
+    return estimate(
+        subject.dims,
+        subject.parameters,
         method,
         train,
-        device=wish.box.device,
-        model_type=wish.subject.model_type,
-        scored=wish.scored,
-        guessed_dims=wish.subject.guessed_dims,
-        gpus=wish.gpus,
+        device=device,
+        model_type=subject.model_type,
+        scored=scored,
+        guessed_dims=subject.guessed_dims,
+        gpus=gpus,
+        strategy=strategy,
     )
-    fits = judge(memory, wish.box.memory_bytes, wish.box.device)
-    return Option(method, train, memory, fits, _speed(wish, train))
 
 
-def best(wish: Wish, name: MethodName, seq_len: int) -> Option:
-    """The fastest setting that fits; the smallest when none does."""
-    return max(options(wish, name, seq_len), key=lambda option: option.rank)
+def _targets(
+    wish: Wish, names: Sequence[MethodName], lengths: Sequence[Sequence[tuple[int, bool]]]
+) -> Iterator[Target]:
+    for group in lengths:
+        for name in names:
+            ranks = choose.ranks(wish.method.rank, last=name == names[-1])
+            if wish.rank or name == "full":
+                ranks = ranks[:1]
+            for rank in ranks:
+                for seq_len, packing in group:
+                    yield Target(name, seq_len, packing, rank)
 
 
-def first_that_fits(wish: Wish, names: Sequence[MethodName], lengths: Sequence[int]) -> Option:
-    """The first method and length, in the order given, that is safe; else a tight one; else the smallest.
+def _settings(wish: Wish, target: Target) -> Iterator[TrainPlan]:
+    """Every setting left open for one target."""
+    precision = wish.precision or choose.precision(wish.box, target.name).value
+    optimizers = [choice.value for choice in choose.optimizer(target.name, wish.box)]
+    if wish.gpus > 1 and wish.strategy == "fsdp":
+        optimizers = ["adamw"]  # bitsandbytes' optimizers do not take sharded tensors
+    pinned = wish.gradient_checkpointing
+    for micro_batch, grad_accum in _batches(wish, target):
+        for gradient_checkpointing in [False, True] if pinned is None else [pinned]:
+            for optimizer in [wish.optimizer] if wish.optimizer else optimizers:
+                yield replace(
+                    wish.train,
+                    micro_batch=micro_batch,
+                    grad_accum=grad_accum,
+                    seq_len=target.seq_len,
+                    packing=target.packing,
+                    gradient_checkpointing=gradient_checkpointing,
+                    optimizer=optimizer,
+                    precision=precision,
+                )
 
-    Lengths weigh more than methods: a whole answer in QLoRA is worth more than a cut one in LoRA.
-    """
-    found = [best(wish, name, length) for length in lengths for name in names]
-    for level in ("safe", "tight", "unknown"):
-        for option in found:
-            if option.fits == level:
-                return option
-    return min(found, key=lambda option: option.memory.peak_bytes)
+
+def _frugality(train: TrainPlan) -> tuple[int, bool, float]:
+    """Smallest for the setting that needs least: few rows at once, checkpointing, the slowest optimizer."""
+    return (train.micro_batch, not train.gradient_checkpointing, _OPTIMIZER_SPEED[train.optimizer])
 
 
-def for_method(method: MethodPlan, name: MethodName) -> MethodPlan:
-    """The settings under another method: full training has no adapter."""
-    if name == "full":
-        return replace(method, name=name, rank=0, alpha=0, dropout=0.0)
-    return replace(method, name=name)
-
-
-def _batches(wish: Wish, seq_len: int) -> list[tuple[int, int]]:
+def _batches(wish: Wish, target: Target) -> list[tuple[int, int]]:
     """(micro-batch, accumulation) pairs that keep the rows per update, smallest micro-batch first."""
-    updates = sequences_per_update(wish, seq_len)
+    updates = sequences_per_update(wish, target)
     if wish.micro_batch and wish.grad_accum:
         return [(wish.micro_batch, wish.grad_accum)]
     if wish.micro_batch:
         return [(wish.micro_batch, max(1, round(updates / wish.micro_batch)))]
     if wish.grad_accum:
         return [(size, wish.grad_accum) for size in _powers(max(1, updates // wish.grad_accum))]
-    if wish.packing:  # one packed sequence is a full batch, and attention grows with the square of more
+    if target.packing:  # one packed sequence is a full batch, and attention grows with the square of more
         return [(1, updates)]
     return [(size, max(1, round(updates / size))) for size in _powers(updates)]
 
@@ -178,20 +267,11 @@ def _powers(limit: int) -> list[int]:
     return [1 << exponent for exponent in range(limit.bit_length())]
 
 
-def sequences_per_update(wish: Wish, seq_len: int) -> int:
-    """Rows per update as sequences: fewer when several rows are packed into one."""
-    if not wish.packing or not wish.lengths:
-        return wish.rows_per_update
-    mean = sum(min(length, seq_len) for length in wish.lengths) / len(wish.lengths)
-    return max(1, round(wish.rows_per_update * mean / seq_len))
-
-
 def _speed(wish: Wish, train: TrainPlan) -> float:
-    mean = sum(wish.lengths) / len(wish.lengths) if wish.lengths else float(train.seq_len)
-    per_row = float(train.seq_len)
+    per_row, useful = float(train.seq_len), 1.0
     if wish.lengths and not train.packing:
-        per_row = padded_tokens(wish.lengths, train.micro_batch)
-    useful = 1.0 if train.packing else mean / per_row
+        per_row = wish.lengths.padded(train.seq_len, train.micro_batch)
+        useful = wish.lengths.mean(train.seq_len) / per_row
     tokens = per_row * train.micro_batch
     speed = useful * tokens / (tokens + _HALF_SPEED[wish.box.device]) * _OPTIMIZER_SPEED[train.optimizer]
     return speed * (_CHECKPOINTING_SPEED if train.gradient_checkpointing else 1.0)

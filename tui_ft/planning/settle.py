@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from tui_ft.planning import choose, cost
 from tui_ft.planning.choose import Choice, Job
-from tui_ft.planning.plan import FitPlan, MethodPlan, TrainPlan
+from tui_ft.planning.plan import MethodPlan, TrainPlan
 from tui_ft.planning.record import Record
 from tui_ft.planning.search import Option, Wish
 from tui_ft.planning.tally import Tally
@@ -14,49 +14,47 @@ from tui_ft.recipe import MethodName
 from tui_ft.text import count, gib
 
 
-def settle_method(record: Record, job: Job, option: Option, alternatives: tuple[FitPlan, ...]) -> MethodPlan:
-    """[method] as found, with its reasons."""
+def settle_method(record: Record, job: Job, option: Option, lora: Option | None) -> MethodPlan:
+    """[method] as found, with its reasons; `lora` is what LoRA needs where it was not taken for that."""
     found = option.method
-    name = record.settle("method.name", _why_method(job, option, alternatives))
+    name = record.settle("method.name", _why_method(job, option, lora))
     record.settle("method.objective", choose.objective(job))
     if name == "full":
         record.note("method.rank", choose.rank(job, "full"))
         record.note("method.alpha", choose.alpha(0))
         record.note("method.dropout", choose.dropout(job, "full"))
     else:
-        rank = record.settle("method.rank", choose.rank(job, name))
-        record.settle("method.alpha", choose.alpha(rank))
+        wanted = choose.rank(job, name)
+        if found.rank < wanted.value:
+            wanted = Choice(found.rank, f"fits; {wanted.value} would be better: {wanted.why}", choose.FORMULA)
+        record.settle("method.rank", wanted)
+        record.settle("method.alpha", choose.alpha(found.rank))
         record.settle("method.dropout", choose.dropout(job, name))
     record.keep("method.targets")
     record.keep("method.rslora")
     return found
 
 
-def _why_method(job: Job, option: Option, alternatives: tuple[FitPlan, ...]) -> Choice[MethodName]:
+def _why_method(job: Job, option: Option, lora: Option | None) -> Choice[MethodName]:
     name = option.method.name
-    other = {row.method: row for row in alternatives}
     if option.fits == "wont_fit":
         return Choice(name, "needs least, and still too much", choose.FORMULA)
     if name == "full":
         return Choice(name, f"{count(job.rows, 'row')}, and room for every weight", choose.GUIDES)
-    if name == "qlora" and "lora" in other:
+    if name == "qlora" and lora is not None:
         words = {
             "safe": "fits too",
             "tight": "tight here",
             "wont_fit": "too much here",
             "unknown": "free memory unknown",
         }
-        lora = other["lora"]
-        return Choice(name, f"LoRA needs {gib(lora.peak_bytes)}: {words[lora.fits]}", choose.FORMULA)
+        return Choice(name, f"LoRA needs {gib(lora.memory.peak_bytes)}: {words[lora.fits]}", choose.FORMULA)
     return Choice(name, "the default for most tasks, close to full training in quality", choose.GUIDES)
 
 
-def settle_train(
-    record: Record, job: Job, wish: Wish, option: Option, lengths: list[Choice[int]]
-) -> TrainPlan:
+def settle_train(record: Record, job: Job, wish: Wish, option: Option) -> TrainPlan:
     """[train] as found, with epochs, learning rate and reasons; step counts come later."""
     train, name, box = option.train, option.method.name, wish.box
-    length = next(choice for choice in lengths if choice.value == train.seq_len)
     optimizers = {choice.value: choice for choice in choose.optimizer(name, box)}
     update = choose.effective_batch(job)
     at_once = "one packed sequence is a full batch" if train.packing else "the fastest that fits"
@@ -70,14 +68,13 @@ def settle_train(
     rows = f"{count(update.value, 'row')} per update; {update.why}"
     record.settle("train.micro_batch", Choice(train.micro_batch, at_once, choose.FORMULA))
     record.settle("train.grad_accum", Choice(train.grad_accum, rows, update.source))
-    record.settle("train.seq_len", length)
+    record.settle("train.seq_len", _why_length(job, wish, train))
     record.settle(
         "train.gradient_checkpointing", Choice(train.gradient_checkpointing, recompute, choose.FORMULA)
     )
     record.settle("train.optimizer", optimizers.get(train.optimizer, next(iter(optimizers.values()))))
     record.settle("train.precision", choose.precision(box, name))
-    packing = choose.packing(job, box)
-    record.settle("train.packing", Choice("on" if packing.value else "off", packing.why, packing.source))
+    record.settle("train.packing", _why_packing(job, wish, train))
     if job.plain_text:
         record.note("train.loss_on", choose.loss_on(job))
     else:
@@ -92,6 +89,19 @@ def settle_train(
         epochs=record.settle("train.epochs", choose.epochs(job)),
         learning_rate=record.settle("train.learning_rate", choose.learning_rate(job, name)),
     )
+
+
+def _why_length(job: Job, wish: Wish, train: TrainPlan) -> Choice[int]:
+    """The rule's length; where the user's stands, what the rule would have been."""
+    choices = choose.lengths(job, wish.box, packed=train.packing)
+    return next((choice for choice in choices if choice.value == train.seq_len), choices[0])
+
+
+def _why_packing(job: Job, wish: Wish, train: TrainPlan) -> Choice[str]:
+    packing = choose.packing(job, wish.box)
+    if packing.value and not train.packing:
+        return Choice("off", f"packed rows need more memory than there is; {packing.why}", choose.FORMULA)
+    return Choice("on" if packing.value else "off", packing.why, packing.source)
 
 
 def settle_steps(

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tui_ft.data.rows import DatasetReport
-from tui_ft.planning.batches import packed, padded_tokens, steps_per_epoch
+from tui_ft.planning.batches import steps_per_epoch
 from tui_ft.planning.choose import Job
 from tui_ft.planning.cost import Work
 from tui_ft.planning.plan import TrainPlan
@@ -38,11 +38,8 @@ class Tally:
 def tally(job: Job, report: DatasetReport, train: TrainPlan, max_steps: int) -> Tally:
     """Count steps and tokens of a plan. Without token lengths every row counts as full length."""
     rows = report.sizes.train
-    kept = [min(length, train.seq_len) for length in job.lengths]
-    mean = sum(kept) / len(kept) if kept else float(train.seq_len)
-    sequences = rows
-    if train.packing and kept:
-        sequences = max(1, math.ceil(rows * packed(kept, train.seq_len) / len(kept)))
+    mean = job.lengths.mean(train.seq_len) if job.lengths else float(train.seq_len)
+    sequences = job.lengths.sequences(rows, train.seq_len) if train.packing and job.lengths else rows
     per_epoch = steps_per_epoch(sequences, train.micro_batch, train.grad_accum)
     steps = max_steps or math.ceil(train.epochs * per_epoch)
     passes = steps / per_epoch if max_steps else train.epochs
@@ -60,4 +57,4 @@ def tally(job: Job, report: DatasetReport, train: TrainPlan, max_steps: int) -> 
 def _per_row(job: Job, train: TrainPlan) -> float:
     if not job.lengths:
         return float(train.seq_len)
-    return padded_tokens([min(length, train.seq_len) for length in job.lengths], train.micro_batch)
+    return job.lengths.padded(train.seq_len, train.micro_batch)
