@@ -39,7 +39,13 @@ def test_the_sentence_says_when_and_to_check() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "text"),
-    [(0.351, 0.48, "$0.35–0.48"), (2, 2, "$2.00"), (9.6, 14.4, "$10–14"), (1200.4, 1200.4, "$1,200")],
+    [
+        (0.001, 0.009, "under $0.01"),
+        (0.351, 0.48, "$0.35–0.48"),
+        (2, 2, "$2.00"),
+        (9.6, 14.4, "$10–14"),
+        (1200.4, 1200.4, "$1,200"),
+    ],
 )
 def test_dollars(low: float, high: float, text: str) -> None:
     assert dollars(low, high) == text

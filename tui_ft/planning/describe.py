@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tui_ft.planning.plan import Fit, Plan, Range, Reason
+from tui_ft.planning.bill_text import bill_lines, span
+from tui_ft.planning.cost import at_price
+from tui_ft.planning.managed import dollars
+from tui_ft.planning.plan import Fit, Plan, Reason
 from tui_ft.planning.record import shown
-from tui_ft.text import GIB, count, duration, excerpt
+from tui_ft.text import GIB, count, excerpt
 
 METHOD_NAMES = {"lora": "LoRA", "qlora": "QLoRA", "dora": "DoRA", "full": "full"}
 VERDICTS: dict[Fit, str] = {
@@ -63,15 +66,17 @@ def memory_bar(plan: Plan, width: int, *, ascii: bool = False) -> str:  # noqa: 
 
 def time_text(plan: Plan) -> str:
     """`38–52 min`, or `unknown`."""
-    return "unknown" if plan.time_s is None else _range(plan.time_s)
+    return "unknown" if plan.time_s is None else span(plan.time_s)
 
 
 def money_text(plan: Plan) -> str:
-    """`$0.35–0.48`, or `no price given`."""
-    if plan.money is None:
-        return "no price given" if plan.time_s else "unknown"
-    low, high = f"{plan.money.low:.2f}", f"{plan.money.high:.2f}"
-    return f"${low}" if low == high else f"${low}–{high}"
+    """`$0.35–0.48`, `$0.20–0.90 at typical prices`, or `no price given`."""
+    if plan.money is not None:
+        return dollars(plan.money.low, plan.money.high)
+    if plan.time_s is None:
+        return "unknown"
+    typical = at_price(plan.time_s, plan.costs.price) if plan.costs else None
+    return f"{dollars(typical.low, typical.high)} at typical prices" if typical else "no price given"
 
 
 def disk_text(plan: Plan) -> str:
@@ -140,6 +145,8 @@ def _summary(plan: Plan, width: int, *, ascii: bool) -> Iterator[str]:  # noqa: 
     yield from _folded(costs, width, 8)
     if plan.time_basis:
         yield from _folded(f"{'rests on' if plan.time_s else 'because'} {plan.time_basis}", width, 8)
+    for line in bill_lines(plan):
+        yield from _folded(line, width, 8)
 
 
 def _table(plan: Plan, width: int) -> Iterator[str]:
@@ -162,18 +169,6 @@ def _setting(label: str, value: str, because: dict[str, Reason], *keys: str, ext
     why = "; ".join(part for part in (extra, reason.why if reason else "") if part)
     pinned = any(because[key].pinned for key in keys if key in because)
     return Setting(label, value, why, pinned, keys)
-
-
-def _range(seconds: Range) -> str:
-    low, high = _about(seconds.low), _about(seconds.high)
-    if low == high:
-        return low
-    return f"{low.split()[0]}–{high}" if low.split()[1:] == high.split()[1:] else f"{low} – {high}"
-
-
-def _about(seconds: float) -> str:
-    """A duration to the minute, as good as an estimate is."""
-    return duration(seconds) if seconds < 90 or seconds >= 5400 else f"{round(seconds / 60)} min"
 
 
 def _folded(text: str, width: int, indent: int) -> Iterator[str]:

@@ -75,7 +75,7 @@ def per_mount(mounts: Sequence[Mount], parts: Mapping[str, Mapping[str, int]]) -
     out, but for that of the runs.
     """
     needs: list[DiskNeed] = []
-    placed = set()
+    placed: set[str] = set()
     for mount in sorted(mounts, key=lambda mount: RUNS not in mount.uses):
         uses = tuple(use for use in mount.uses if use in parts and (parts[use] or use == RUNS))
         placed.update(mount.uses)
