@@ -92,6 +92,12 @@ def entries() -> Iterable[Entry]:
         "an answer of 900 tokens with seq_len = 512",
     )
     yield Entry(
+        "windowed", "info", "{rows} are|is longer than the limit and learned in pieces.",
+        "No token is lost, but a piece does not know what stood before it.",
+        "Nothing, or raise seq_len in [train] to keep more together.",
+        "a plain text of 3,000 tokens with seq_len = 2048",
+    )
+    yield Entry(
         "prompt-too-long", "error", "{rows} have|has a prompt that alone fills the length limit.",
         "They are left out: nothing of their answer is left to learn.",
         "Raise seq_len in [train], or shorten these prompts.",

@@ -134,14 +134,15 @@ class LengthLimit:
     def __init__(self, limit: int | None) -> None:
         self.limit = limit
         self._needed = array("I")
-        self._noun = "answer"
 
     def see(self, row: Row, measure: Measure, tally: Tally) -> bool:
         """Note the length of a row. False when the limit leaves nothing of its answer."""
         self._needed.append(measure.needed)
-        if row.text is not None:
-            self._noun = "text"
         if self.limit is None or measure.needed <= self.limit:
+            return True
+        if row.text is not None:
+            # A text that goes on past the limit is learned in pieces.
+            tally.add("windowed", row.file, row.line, count(measure.tokens, "token"))
             return True
         if not measure.kept:
             tally.add("prompt-too-long", row.file, row.line, count(measure.prompt, "token"))
@@ -153,7 +154,6 @@ class LengthLimit:
     def merge(self, other: LengthLimit) -> None:
         """Add what another saw in the rows after those seen here."""
         self._needed += other._needed
-        self._noun = "text" if "text" in (self._noun, other._noun) else self._noun
 
     def state(self, tally: Tally) -> None:
         """The findings with their shares and what longer limits would keep."""
@@ -162,8 +162,8 @@ class LengthLimit:
         if self.limit is None or not rows:
             return
         for finding, number, loss in (
-            ("answer-cut", part, f"part of the {self._noun} is cut off"),
-            ("prompt-too-long", whole, f"nothing of the {self._noun} is left, so they are left out"),
+            ("answer-cut", part, "part of the answer is cut off"),
+            ("prompt-too-long", whole, "nothing of the answer is left, so they are left out"),
         ):
             if number:
                 tally.state(

@@ -27,6 +27,7 @@ from tui_ft.data.sides import Ledger, side_of, traits_of_judged
 from tui_ft.data.split import SIDES, Side, Split
 from tui_ft.data.stream import Input, Judged, judge, open_inputs
 from tui_ft.data.survey import Survey
+from tui_ft.data.windows import windows
 from tui_ft.errors import InputError, Problem
 from tui_ft.files import disk_problem, sha256, write_json
 from tui_ft.recipe import Data
@@ -40,7 +41,10 @@ _BATCH = 512
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A prepared data folder. Counts are by side; tokens are those left after the length limit."""
+    """A prepared data folder. Counts are by side; tokens are those left after the length limit.
+
+    `rows` counts what is trained on: a long text as often as it has pieces.
+    """
 
     folder: Path
     seq_len: int
@@ -56,7 +60,7 @@ class Prepared:
         """The Parquet file of one side; it exists even when it holds no rows.
 
         Columns: row_id, file, line, input_ids, labels (-100 where nothing is learned), messages and tools
-        (JSON; messages is [] for plain text).
+        (JSON; messages is [] for plain text), window (0-based; a long text has one row per piece).
         """
         return self.folder / f"{side}.parquet"
 
@@ -71,7 +75,9 @@ def prepare(
     loss_on: LossOn = "answers",
     progress: OnProgress | None = None,
 ) -> Prepared:
-    """Write the rows of a recipe in the folder `base`, cut to `seq_len` tokens, into `folder`.
+    """Write the rows of a recipe in the folder `base` into `folder`.
+
+    Conversations are cut to `seq_len` tokens, plain texts are divided into pieces of that length.
 
     Raises InputError when data cannot be read, when findings block that the recipe does not accept, or
     when nothing is left to train on; EnvironmentProblem when the disk is full or a hub cannot be reached.
@@ -110,7 +116,8 @@ def prepare(
 def _split(data: Data, inputs: Sequence[Input]) -> Split:
     """The split, from all rows before any of them is left out; the same that a check reports."""
     ledger, prints = Ledger(data), Prints(common_of(data, inputs))
-    for judged in judge([given for given in inputs if given.part in ("main", "mix")], data):
+    # Held-out files too: two rows may be near each other by way of a third.
+    for judged in judge(inputs, data):
         if judged.row is not None:
             if data.group_by == NEAR:
                 prints.see(judged.row, judged.part, len(ledger))
@@ -203,6 +210,7 @@ class _Writer:
                 "labels": pa.list_(pa.int32()),
                 "messages": pa.string(),
                 "tools": pa.string(),
+                "window": pa.int32(),
             }
         )
         self._pending: dict[Side, list[dict[str, Any]]] = {side: [] for side in SIDES}
@@ -233,11 +241,17 @@ class _Writer:
             part.replace(target)
 
     def write(self, side: Side, row: Row, encoded: Encoded) -> None:
-        """Add a row, cut after the length limit."""
-        ids = encoded.ids[: self._seq_len]
-        labels = [
-            token if on else IGNORED for token, on in zip(ids, encoded.trained[: self._seq_len], strict=True)
-        ]
+        """Add a row, cut after the length limit, or a plain text in pieces."""
+        if row.text is None:
+            self._write(side, row, encoded.ids[: self._seq_len], encoded.trained[: self._seq_len])
+            return
+        for number, (ids, trained) in enumerate(windows(encoded.ids, encoded.trained, self._seq_len)):
+            self._write(side, row, ids, trained, number)
+
+    def _write(
+        self, side: Side, row: Row, ids: Sequence[int], trained: Sequence[bool], window: int = 0
+    ) -> None:
+        labels = [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
         self.rows[side] += 1
         self.tokens[side] += len(ids)
         self.learned[side] += sum(label != IGNORED for label in labels)
@@ -250,6 +264,7 @@ class _Writer:
                 "labels": labels,
                 "messages": json.dumps(row.dialogue, ensure_ascii=False),
                 "tools": json.dumps(row.tools, ensure_ascii=False),
+                "window": window,
             }
         )
         if len(self._pending[side]) >= _BATCH:
