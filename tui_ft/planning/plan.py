@@ -105,6 +105,8 @@ class MemoryEstimate:
     band: float
     peak_at: str  # where the peak occurs, in words
     assumptions: tuple[str, ...] = ()
+    verified: bool = False  # counted on the real model, storage by storage; else by formula
+    scored: float = 1.0  # share of a batch's tokens that are learned from, as it was counted
 
     @property
     def allocated_bytes(self) -> int:
@@ -163,6 +165,7 @@ class FitPlan:
     steps: int | None = None
     time_s: Range | None = None
     money: Range | None = None
+    verified: bool = False  # the memory was counted on the real model; else by formula
 
     @classmethod
     def from_json(cls, document: Mapping[str, Any]) -> FitPlan:
@@ -338,6 +341,8 @@ class Plan:
                 "available_bytes": available,
                 "peak_at": memory["peak_at"],
                 "assumptions": memory["assumptions"],
+                "verified": memory["verified"],
+                "scored": memory["scored"],
             },
             "time": None if time_s is None else {"low_s": time_s["low"], "high_s": time_s["high"]},
             "money": money,
@@ -377,6 +382,8 @@ class Plan:
                 band=memory["band"],
                 peak_at=memory["peak_at"],
                 assumptions=tuple(memory["assumptions"]),
+                verified=memory.get("verified", False),
+                scored=memory.get("scored", 1.0),
             ),
             memory_available_bytes=memory["available_bytes"],
             fits=memory["fits"],
