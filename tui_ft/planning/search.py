@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import NamedTuple
 
 from tui_ft.models.facts import Dims
 from tui_ft.planning import choose
@@ -88,7 +89,6 @@ class Option:
     train: TrainPlan
     memory: MemoryEstimate
     fits: Fit
-    speed: float  # relative
 
     def row(self, device: Device, reasons: Sequence[str] = (), **rest: object) -> FitPlan:
         """As a row of a table; `rest` are further fields of `FitPlan`."""
@@ -117,18 +117,22 @@ def best(wish: Wish, target: Target) -> Option:
 
     When even the smallest cannot fit nothing else is looked at.
     """
-    method = for_method(wish, target)
+    method, start = for_method(wish, target), _start(wish, target)
+
+    def option(setting: _Setting) -> Option:
+        return weigh(wish, method, replace(start, **setting._asdict()))
+
     settings = list(_settings(wish, target))
-    smallest = weigh(wish, method, min(settings, key=_frugality))
+    smallest = option(min(settings, key=_frugality))
     if smallest.fits in ("wont_fit", "unknown"):
         return smallest
     tight: Option | None = None
-    for train in sorted(settings, key=lambda train: _speed(wish, train), reverse=True):
-        option = weigh(wish, method, train)
-        if option.fits == "safe":
-            return option
-        if option.fits == "tight" and tight is None:
-            tight = option
+    for setting in sorted(settings, key=lambda setting: _speed(wish, target, setting), reverse=True):
+        found = option(setting)
+        if found.fits == "safe":
+            return found
+        if found.fits == "tight" and tight is None:
+            tight = found
     return tight or smallest
 
 
@@ -163,10 +167,10 @@ def first_that_fits(
 
 
 def weigh(wish: Wish, method: MethodPlan, train: TrainPlan) -> Option:
-    """One setting with its memory, whether it fits, and its relative speed."""
+    """One setting with its memory and whether it fits."""
     box = wish.box
     memory = _memory(wish.subject, method, train, box.device, wish.scored, wish.gpus, wish.strategy)
-    return Option(method, train, memory, judge(memory, box.memory_bytes, box.device), _speed(wish, train))
+    return Option(method, train, memory, judge(memory, box.memory_bytes, box.device))
 
 
 def for_method(wish: Wish, target: Target) -> MethodPlan:
@@ -222,9 +226,23 @@ def _targets(
                     yield Target(name, seq_len, packing, rank)
 
 
-def _settings(wish: Wish, target: Target) -> Iterator[TrainPlan]:
-    """Every setting left open for one target."""
+class _Setting(NamedTuple):
+    """What changes speed and memory but not what is learned."""
+
+    micro_batch: int
+    grad_accum: int
+    gradient_checkpointing: bool
+    optimizer: Optimizer
+
+
+def _start(wish: Wish, target: Target) -> TrainPlan:
+    """[train] for a target, to be completed by a setting."""
     precision = wish.precision or choose.precision(wish.box, target.name).value
+    return replace(wish.train, seq_len=target.seq_len, packing=target.packing, precision=precision)
+
+
+def _settings(wish: Wish, target: Target) -> Iterator[_Setting]:
+    """Every setting left open for one target."""
     optimizers = [choice.value for choice in choose.optimizer(target.name, wish.box)]
     if wish.gpus > 1 and wish.strategy == "fsdp":
         optimizers = ["adamw"]  # bitsandbytes' optimizers do not take sharded tensors
@@ -232,21 +250,12 @@ def _settings(wish: Wish, target: Target) -> Iterator[TrainPlan]:
     for micro_batch, grad_accum in _batches(wish, target):
         for gradient_checkpointing in [False, True] if pinned is None else [pinned]:
             for optimizer in [wish.optimizer] if wish.optimizer else optimizers:
-                yield replace(
-                    wish.train,
-                    micro_batch=micro_batch,
-                    grad_accum=grad_accum,
-                    seq_len=target.seq_len,
-                    packing=target.packing,
-                    gradient_checkpointing=gradient_checkpointing,
-                    optimizer=optimizer,
-                    precision=precision,
-                )
+                yield _Setting(micro_batch, grad_accum, gradient_checkpointing, optimizer)
 
 
-def _frugality(train: TrainPlan) -> tuple[int, bool, float]:
+def _frugality(setting: _Setting) -> tuple[int, bool, float]:
     """Smallest for the setting that needs least: few rows at once, checkpointing, the slowest optimizer."""
-    return (train.micro_batch, not train.gradient_checkpointing, _OPTIMIZER_SPEED[train.optimizer])
+    return (setting.micro_batch, not setting.gradient_checkpointing, _OPTIMIZER_SPEED[setting.optimizer])
 
 
 def _batches(wish: Wish, target: Target) -> list[tuple[int, int]]:
@@ -267,11 +276,12 @@ def _powers(limit: int) -> list[int]:
     return [1 << exponent for exponent in range(limit.bit_length())]
 
 
-def _speed(wish: Wish, train: TrainPlan) -> float:
-    per_row, useful = float(train.seq_len), 1.0
-    if wish.lengths and not train.packing:
-        per_row = wish.lengths.padded(train.seq_len, train.micro_batch)
-        useful = wish.lengths.mean(train.seq_len) / per_row
-    tokens = per_row * train.micro_batch
-    speed = useful * tokens / (tokens + _HALF_SPEED[wish.box.device]) * _OPTIMIZER_SPEED[train.optimizer]
-    return speed * (_CHECKPOINTING_SPEED if train.gradient_checkpointing else 1.0)
+def _speed(wish: Wish, target: Target, setting: _Setting) -> float:
+    """Relative speed of learning: useful tokens, less what few tokens at once, padding and the rest cost."""
+    per_row, useful = float(target.seq_len), 1.0
+    if wish.lengths and not target.packing:
+        per_row = wish.lengths.padded(target.seq_len, setting.micro_batch)
+        useful = wish.lengths.mean(target.seq_len) / per_row
+    tokens = per_row * setting.micro_batch
+    speed = useful * tokens / (tokens + _HALF_SPEED[wish.box.device]) * _OPTIMIZER_SPEED[setting.optimizer]
+    return speed * (_CHECKPOINTING_SPEED if setting.gradient_checkpointing else 1.0)
