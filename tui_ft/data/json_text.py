@@ -30,7 +30,9 @@ _PARTS = frozenset(
 )
 # Possessive: a string of many megabytes without its end is given up at once, not letter by letter.
 _TOKENS = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\]]', re.DOTALL)
-_SPACE = re.compile(r"[ \t\r\n]*")
+# A byte order mark stands in the middle of files that were put together from several.
+_BLANK = " \t\r\n\ufeff"
+_SPACE = re.compile(f"[{_BLANK}]*")
 _LIST = re.compile(r"\[\s*(\S)")
 _OF_OBJECTS = re.compile(r"\s*:\s*\[\s*(\S)")
 _VALUE_END = re.compile(r"[,\]}\n]")
@@ -116,7 +118,7 @@ def rows_of_lines(text: TextIO, name: str, before: int = 0) -> Iterator[RawRow |
             while (line := text.readline(MAX_ROW)) and not line.endswith("\n"):
                 pass
             continue
-        bare = line.strip(" \t\r\n")
+        bare = line.strip(_BLANK)
         if not bare:
             continue
         try:

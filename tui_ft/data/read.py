@@ -14,6 +14,8 @@ from tui_ft.data.sources import Source, locate, open_binary, open_text
 from tui_ft.errors import InputError
 from tui_ft.text import count, excerpt
 
+# Excel writes the separator of a table above it.
+_SEPARATOR = re.compile(r"sep=(.)\r?\n")
 _READERS = {"jsonl": rows_of_lines, "json": rows_of_document}
 
 
@@ -93,6 +95,9 @@ def _rows_of_table(text: TextIO, name: str, delimiter: str | None) -> Iterator[R
     """Rows of a CSV file with a header. `line` is where a row begins; all values are strings."""
     csv.field_size_limit(MAX_ROW)
     first = text.readline(MAX_ROW)
+    above = 0
+    if said := _SEPARATOR.fullmatch(first):
+        delimiter, first, above = said[1], text.readline(MAX_ROW), 1
     reader = csv.reader(_lines(first, text), delimiter=delimiter or _delimiter(first), strict=True)
     try:
         header = [column.strip() for column in next(reader)]
@@ -101,7 +106,7 @@ def _rows_of_table(text: TextIO, name: str, delimiter: str | None) -> Iterator[R
     _check_header(header, name)
     seen = 0
     while True:
-        line = reader.line_num + 1
+        line = above + reader.line_num + 1
         try:
             cells = next(reader)
         except StopIteration:
