@@ -24,6 +24,7 @@ from tui_ft.models.catalogue import SUGGESTIONS
 from tui_ft.models.describe import fact_lines
 from tui_ft.pipeline import Prepared, find_model, open_recipe, prepare, start
 from tui_ft.plain.ask import Asker, Back, Choice, asker
+from tui_ft.planning import prices
 from tui_ft.planning.describe import plan_lines
 from tui_ft.recipe import Recipe
 from tui_ft.runs.folder import RunFolder
@@ -138,8 +139,12 @@ def _decide(state: _Walk) -> _Walk:
 
 
 def _hardware(state: _Walk) -> _Walk:
-    print("\n".join(gpu_rows(detect(state.home))))
-    price = state.ask.text("What does this box cost per hour? 0 if you don't know", "0", _number)
+    hardware = detect(state.home)
+    print("\n".join(gpu_rows(hardware)))
+    box = prices.box_name(hardware)
+    known = state.recipe.limits.price_per_hour or prices.known(state.home, box) or 0.0
+    price = state.ask.text("What does this box cost per hour? 0 if you don't know", f"{known:g}", _number)
+    prices.remember(state.home, box, float(price))
     return replace(state, recipe=state.recipe.with_values({"limits.price_per_hour": float(price)}))
 
 
