@@ -78,13 +78,13 @@ def entries() -> Iterable[Entry]:
         "3 × fraud among 900 others",
     )
     yield Entry(
-        "misspelt-labels", "warning", "{rows} have|has a label that looks like another one, written otherwise.",
+        "misspelt-labels", "warning", "{rows} have|has a label that looks like another one, misspelt.",
         "The model learns both, and answers with the wrong one now and then.",
         "Write the label as the other rows do.",
         '"positve" or "Positive" among many "positive"',
     )
     yield Entry(
-        "system-drift", "warning", "{rows} have|has a system prompt that is nearly, but not quite, the usual one.",
+        "system-drift", "warning", "{rows} have|has a system prompt that is nearly the usual one.",
         "The model is used with one prompt only; what it learned under another counts less.",
         "Use the same system prompt in all rows, and at inference.",
         '"You are an helpful assistant." beside "You are a helpful assistant."',
@@ -144,7 +144,7 @@ def entries() -> Iterable[Entry]:
         r'"Hello\n\n"',
     )
     yield Entry(
-        "html-remnants", "warning", "{rows} hold|holds HTML tags or entities in a text that is not about HTML.",
+        "html-remnants", "warning", "{rows} hold|holds HTML tags or entities, and is not about HTML.",
         "The model learns to write them.",
         "Remove the tags and put characters in the place of entities.",
         '"Fish &amp; chips<br>Salad&nbsp;"',

@@ -4,30 +4,22 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
+from tui_ft.data.characters import control_characters, invisible_characters, mojibake
+from tui_ft.data.credentials import secrets
+from tui_ft.data.leftovers import html_remnants, placeholders
+from tui_ft.data.look import Look, look, texts
+from tui_ft.data.personal import personal_data
+from tui_ft.data.repetition import repeated_text
 from tui_ft.data.rows import ColumnMapping, RawRow, Row
 from tui_ft.data.shapes import as_turns
+from tui_ft.data.stock_phrases import ai_phrases, refusals, stock_openings
 from tui_ft.text import excerpt
 
-Check = Callable[[Row], str | None]
+Check = Callable[[Look], str | None]
 
-# Tab, line feed and carriage return are text; everything else below space, DEL and C1 is not.
-_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")
-# A plain search for these is many times quicker than the patterns, and nearly no text has them.
-_SECRET_HINTS = ("hf_", "sk-", "AKIA", "ghp_", "gho_", "github_pat_", "xox", "AIza", "PRIVATE KEY")
-_SECRETS = re.compile(
-    r"(?<![A-Za-z0-9])(?:"
-    r"hf_[A-Za-z0-9]{30,}"
-    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{20,}"
-    r"|AKIA[0-9A-Z]{16}"
-    r"|gh[po]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50,}"
-    r"|xox[abprs]-[0-9]{8,}-[A-Za-z0-9-]{10,}"
-    r"|AIza[A-Za-z0-9_-]{35}"
-    r")(?![A-Za-z0-9])"
-    r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----"
-)
 _SAYS_NOTHING = frozenset(
     [
         "n/a",
@@ -50,40 +42,25 @@ _CUT_AFTER = frozenset(
 )
 
 
-def texts(row: Row) -> Iterator[str]:
-    """Every text in a row that the model would read."""
-    if row.text is not None:
-        yield row.text
-    for turn in row.dialogue:
-        yield turn["content"]
-        if "reasoning_content" in turn:
-            yield turn["reasoning_content"]
-    if row.rejected is not None:
-        yield row.rejected
-
-
-def control_characters(row: Row) -> str | None:
-    """Control characters and terminal escapes, but not tabs and line breaks."""
-    for text in texts(row):
-        if not text.isprintable() and (found := _CONTROL.search(text)):
-            return f"{_around(text, found.start())} (U+{ord(found[0]):04X})"
-    return None
-
-
-def secrets(row: Row) -> str | None:
-    """Access keys and private keys of well-known forms, redacted."""
-    for text in texts(row):
-        if any(hint in text for hint in _SECRET_HINTS):
-            for found in _SECRETS.finditer(text):
-                if "EXAMPLE" not in found[0]:
-                    return f"{excerpt(found[0][:8], 8)}… ({len(found[0])} characters)"
-    return None
-
-
 ROW_CHECKS: Final[Mapping[str, Check]] = {
     "control-characters": control_characters,
+    "invisible-characters": invisible_characters,
+    "mojibake": mojibake,
+    "html-remnants": html_remnants,
+    "placeholders": placeholders,
     "secrets": secrets,
+    "personal-data": personal_data,
+    "refusals": refusals,
+    "ai-phrases": ai_phrases,
+    "stock-openings": stock_openings,
+    "repeated-text": repeated_text,
 }
+
+
+def marks_of(row: Row) -> tuple[tuple[str, str], ...]:
+    """What the checks of single rows find, as (finding id, sanitised excerpt)."""
+    seen = look(row)
+    return tuple([(name, mark) for name, check in ROW_CHECKS.items() if (mark := check(seen)) is not None])
 
 
 def special_tokens(row: Row, tokens: tuple[str, ...]) -> str | None:

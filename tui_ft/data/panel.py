@@ -17,9 +17,14 @@ from __future__ import annotations
 
 from typing import Protocol, Self
 
+from tui_ft.data.json_answers import JsonAnswers
+from tui_ft.data.labels import Labels
+from tui_ft.data.languages import Languages
 from tui_ft.data.observers import Answers
 from tui_ft.data.rows import Row
+from tui_ft.data.system_prompts import SystemPrompts
 from tui_ft.data.tally import Tally
+from tui_ft.data.whitespace import Whitespace
 
 
 class Observer(Protocol):
@@ -40,7 +45,16 @@ class Panel:
 
     def __init__(self) -> None:
         self.answers = Answers()
-        self._observers: tuple[Observer, ...] = (self.answers,)
+        self.labels = Labels(self.answers)
+        self.json = JsonAnswers()
+        self._observers: tuple[Observer, ...] = (
+            self.answers,
+            self.labels,
+            self.json,
+            SystemPrompts(),
+            Languages(),
+            Whitespace(),
+        )
 
     def see(self, row: Row) -> None:
         """Show a usable row of the main files to all."""
