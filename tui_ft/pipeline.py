@@ -16,7 +16,7 @@ from tui_ft.models.download import Progress, download
 from tui_ft.models.facts import ModelFacts
 from tui_ft.models.resolve import resolve
 from tui_ft.models.tokenizer import ChatTokenizer
-from tui_ft.planning import prices
+from tui_ft.planning import calibration, prices
 from tui_ft.planning.make import make
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
@@ -113,7 +113,8 @@ def prepare(
     say("Reading the data")
     report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
     say("Making the plan")
-    return Prepared(recipe, base, hardware, model, tokenizer, report, make(recipe, model, report, hardware))
+    plan = make(recipe, model, report, hardware, calibration=calibration.load(home))
+    return Prepared(recipe, base, hardware, model, tokenizer, report, plan)
 
 
 def _priced(recipe: Recipe, box: str, home: Home, given: float | None, say: Say) -> Recipe:

@@ -34,6 +34,11 @@ class Home:
         return self.root / "session.toml"
 
     @property
+    def calibration(self) -> Path:
+        """What dry runs measured on this box."""
+        return self.root / "calibration.jsonl"
+
+    @property
     def prices(self) -> Path:
         """What boxes cost per hour, as the user said."""
         return self.root / "prices.toml"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from tui_ft.hardware.facts import Gpu, Hardware, Mount
+from tui_ft.planning.calibration import Measurement
 from tui_ft.planning.catalogue import Card, find
 
 
@@ -26,6 +27,7 @@ class Box:
     bandwidth_gb_s: float | None = None  # of the GPU's memory, from the catalogue
     price: tuple[float, float] | None = None  # typical dollars per hour of all its GPUs, from the catalogue
     mounts: tuple[Mount, ...] = ()  # file systems that matter
+    measured: tuple[Measurement, ...] = ()  # by dry runs on this device
 
     @property
     def bf16(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tui_ft.models.facts import Dims
-from tui_ft.planning import anatomy
+from tui_ft.planning import anatomy, calibration
 from tui_ft.planning.box import Box
 from tui_ft.planning.catalogue import prices_as_of
 from tui_ft.planning.plan import Cost, Costs, MethodPlan, Price, Range, TrainPlan
@@ -227,7 +227,9 @@ def added(first: Range | None, second: Range | None) -> Range | None:
 def _rate(
     box: Box, active: float, method: MethodPlan, train: TrainPlan, row_tokens: float
 ) -> tuple[Range | None, str]:
-    """FLOP/s from low to high, and their basis."""
+    """FLOP/s from low to high, and their basis. What was measured here goes before what others did."""
+    if (measured := calibration.rate(box.measured, method, train, active)) is not None:
+        return measured
     if box.device == "cpu":
         core = _CORE_FP32
         if train.precision == "bf16" and box.cpu_bf16:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
 
@@ -13,6 +14,7 @@ from tui_ft.models.facts import ModelFacts
 from tui_ft.planning import anatomy, cautions, choose, conflicts, relief, ways
 from tui_ft.planning.bill import bill
 from tui_ft.planning.box import Box, of_hardware
+from tui_ft.planning.calibration import Measurement, on
 from tui_ft.planning.case import Case
 from tui_ft.planning.choose import Job
 from tui_ft.planning.plan import UNDECIDED, Fit, MethodPlan, Plan, Reason, TrainPlan
@@ -25,14 +27,24 @@ from tui_ft.recipe import MethodName, Recipe, options
 FULL_FROM_ROWS = 100_000
 
 
-def make(recipe: Recipe, model: ModelFacts, report: DatasetReport, hardware: Hardware) -> Plan:
+def make(
+    recipe: Recipe,
+    model: ModelFacts,
+    report: DatasetReport,
+    hardware: Hardware,
+    *,
+    calibration: Sequence[Measurement] = (),
+) -> Plan:
     """Every choice a run needs, with reasons, memory, time, money and disk.
 
     What the recipe pins is kept. Raises InputError, with every problem, when pinned values contradict each
     other, the data cannot serve the objective, or nothing is known of the model's size. A plan that does
     not fit is returned as such (`fits`), with the ways out as `relief` and among its warnings.
+    `calibration` is what dry runs measured, on whatever device; see calibration.load.
     """
-    return make_on(of_hardware(hardware), recipe, model, report)
+    box = of_hardware(hardware)
+    box = replace(box, measured=on(calibration, box.name, box.device, box.cores))
+    return make_on(box, recipe, model, report)
 
 
 def make_on(box: Box, recipe: Recipe, model: ModelFacts, report: DatasetReport) -> Plan:

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from tui_ft.models.facts import Dims
-from tui_ft.planning import choose
+from tui_ft.planning import calibration, choose
 from tui_ft.planning.anatomy import count, family
 from tui_ft.planning.batches import Spread
 from tui_ft.planning.box import Box
@@ -170,6 +170,8 @@ def weigh(wish: Wish, method: MethodPlan, train: TrainPlan) -> Option:
     """One setting with its memory and whether it fits."""
     box = wish.box
     memory = _memory(wish.subject, method, train, box.device, wish.scored, wish.gpus, wish.strategy)
+    if box.measured:
+        memory = calibration.apply(memory, box.measured, method, train, wish.subject.size)
     return Option(method, train, memory, judge(memory, box.memory_bytes, box.device))
 
 
