@@ -181,6 +181,8 @@ class DatasetReport:
     median_answer_characters: int
     columns: tuple[str, ...] = ()  # every column seen, for a mapping that is corrected by hand
     labels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)  # rows by label and side
+    answer_labels: Mapping[str, int] = field(default_factory=dict)  # rows by answer, when answers are labels
+    schema: Mapping[str, Any] | None = None  # what JSON answers have in common, see `JsonAnswers.schema`
 
     @property
     def blocked(self) -> bool:
