@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from tui_ft.data.rows import DatasetReport
 from tui_ft.models.facts import ModelFacts
@@ -12,7 +13,7 @@ from tui_ft.planning.box import Box
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What a plan is made for: all that is known but the recipe. Its lengths are sorted once."""
+    """What a plan is made for: all that is known but the recipe."""
 
     box: Box
     model: ModelFacts
@@ -22,4 +23,10 @@ class Case:
     @classmethod
     def of(cls, box: Box, model: ModelFacts, report: DatasetReport) -> Case:
         """For this model and data on this box."""
-        return cls(box, model, report, Spread.of(report.lengths.lengths) if report.lengths else Spread())
+        return cls(box, model, report, _spread(report.lengths.lengths) if report.lengths else Spread())
+
+
+@lru_cache(maxsize=4)
+def _spread(lengths: tuple[int, ...]) -> Spread:
+    """Kept, with what it has counted: every edit of a recipe plans the same rows again."""
+    return Spread.of(lengths)

@@ -156,7 +156,7 @@ def _row(case: Case, plan: Plan, then: Plan, title: str, changes: Changes) -> Fi
         parts=then.memory.parts(),
         band=then.memory.band,
         fits=then.fits,
-        reasons=tuple(_differences(case, plan, then)),
+        reasons=tuple(differences(case, plan, then)),
         packing=train.packing,
         title=title,
         changes=changes,
@@ -167,7 +167,7 @@ def _row(case: Case, plan: Plan, then: Plan, title: str, changes: Changes) -> Fi
     )
 
 
-def _differences(case: Case, plan: Plan, then: Plan) -> Iterator[str]:
+def differences(case: Case, plan: Plan, then: Plan) -> Iterator[str]:
     """What is other than in the plan, the most important first."""
     before, after = plan.train, then.train
     if then.method.name != plan.method.name:
