@@ -228,8 +228,9 @@ def _rate(
     box: Box, active: float, method: MethodPlan, train: TrainPlan, row_tokens: float
 ) -> tuple[Range | None, str]:
     """FLOP/s from low to high, and their basis. What was measured here goes before what others did."""
-    if (measured := calibration.rate(box.measured, method, train, active)) is not None:
-        return measured
+    own = calibration.rate(box.measured, method, train, active)
+    if own is not None:
+        return own
     if box.device == "cpu":
         core = _CORE_FP32
         if train.precision == "bf16" and box.cpu_bf16:
