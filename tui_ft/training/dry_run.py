@@ -7,6 +7,7 @@ checkpoint goes to a folder of its own and is deleted.
 
 from __future__ import annotations
 
+import logging
 import random
 import shutil
 import time
@@ -21,7 +22,10 @@ import torch
 from transformers import TrainerCallback
 
 from tui_ft.errors import EnvironmentProblem
+from tui_ft.hardware.host import usable_cores
+from tui_ft.planning import calibration, cost
 from tui_ft.planning.batches import padded_tokens
+from tui_ft.planning.calibration import Measurement
 from tui_ft.planning.ladder import Rung, command, step_down
 from tui_ft.planning.memory import estimate
 from tui_ft.planning.plan import Plan
@@ -30,12 +34,15 @@ from tui_ft.runs.diagnosis import is_out_of_memory
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.trial import trial
+from tui_ft.settings import Home
 from tui_ft.training.dataset import IGNORED
 from tui_ft.training.peak import PeakMeter, asked_bytes
 from tui_ft.training.trainer import Trainer
 
 # Of the training's share of the estimated time: batches are not all alike, and machines are shared.
 _LOW, _HIGH = 0.85, 1.3
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +116,7 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
         values["time"] = self._whole_run(training, validation)
         values["text"] = trial(values).words()
         self._reporter.event("dry_run", **values)
+        self._remember(training, values)
         meter.close()
         self._enter("starting the first step")
 
@@ -230,6 +238,35 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
         saves = 1 + (steps + evaluations) / (train.save_every_minutes * 60)
         rest = evaluations + saves * seconds["save"]
         return {"low_s": round(_LOW * steps + rest, 2), "high_s": round(_HIGH * (steps + rest), 2)}
+
+    def _remember(self, batch: Batch, values: dict[str, Any]) -> None:
+        """Keep the measurement for the next plan on this box."""
+        folder, plan, subject = self._reporter.folder, self._plan, self._subject
+        if subject is None or values["ratio"] is None or folder.path.parent.name != "runs":
+            return
+        active = cost.active_weights(subject.dims, subject.parameters, subject.model_type)
+        tried = self._as_tried(batch)
+        per_token = cost.flops_per_token(subject.dims, active, plan.method, tried.train, batch.row_tokens)
+        speed = values["tokens_per_s"]
+        measured = Measurement(
+            device=plan.device_name,
+            kind=plan.device,
+            cores=usable_cores(),
+            stack=calibration.stack(),
+            method=plan.method.name,
+            precision=plan.train.precision,
+            optimizer=plan.train.optimizer,
+            parameters=subject.size,
+            active=round(active),
+            predicted_bytes=values["predicted_bytes"],
+            measured_bytes=values["measured_bytes"],
+            flops_per_s=per_token * speed if speed else None,
+            time=time.time(),
+        )
+        try:
+            calibration.remember(Home(folder.path.parent.parent), measured)
+        except EnvironmentProblem as error:
+            _log.warning("what was measured could not be kept: %s", error)
 
     def _fail(self, error: BaseException, batch: Batch, meter: PeakMeter, values: dict[str, Any]) -> None:
         """Report that memory ran out, with the next plan down the ladder, and end the run."""
