@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pyarrow import parquet
 
 from tests.data.conftest import WriteRows
 from tests.data.samples import pairs
+from tui_ft.data.check import check, to_json
 from tui_ft.data.prepare import Prepared, load, prepare
 from tui_ft.data.split import SIDES
+from tui_ft.data.windows import windows
 from tui_ft.errors import EnvironmentProblem, InputError
 from tui_ft.files import sha256
 from tui_ft.models.tokenizer import ChatTokenizer
@@ -165,3 +169,110 @@ def test_a_folder_that_cannot_be_written_is_told(write_rows: WriteRows, chatml: 
     (path.parent / "run").write_text("a file stands in the way")
     with pytest.raises(EnvironmentProblem):
         run(path, chatml)
+
+
+def test_long_texts_are_learned_in_pieces(tmp_path: Path, base_model: ChatTokenizer) -> None:
+    rows = [
+        {"text": f"Document {i}. " + "The invoice is wrong and the printer does not answer. " * (i % 9)}
+        for i in range(60)
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    whole = run(path, base_model, 4096, ignore=["repeated-text"])
+    long = {row["row_id"]: row["input_ids"] for rows in rows_of(whole).values() for row in rows}
+    pieces = run(path, base_model, 64, ignore=["repeated-text"])
+    joined: dict[str, list[int]] = {}
+    for row in (row for rows in rows_of(pieces).values() for row in rows):
+        assert len(row["input_ids"]) <= 64
+        assert row["window"] == 0 or row["labels"][0] == -100
+        so_far = joined.setdefault(row["row_id"], [])
+        assert so_far[-1:] == (row["input_ids"][:1] if row["window"] else [])
+        so_far += row["input_ids"][bool(row["window"]) :]
+    assert joined == long
+    assert pieces.learned == whole.learned
+    assert sum(pieces.rows.values()) > 60
+    assert pieces.dropped == {}
+    windowed = [found for found in pieces.report["findings"] if found["id"] == "windowed"]
+    assert windowed[0]["severity"] == "info"
+    assert windowed[0]["count"] == sum(len(ids) > 64 for ids in long.values())
+
+
+@given(st.integers(1, 200), st.integers(2, 40))
+def test_no_token_is_lost_between_pieces(length: int, limit: int) -> None:
+    found = list(windows(range(length), [True] * length, limit))
+    assert [i for ids, trained in found for i, on in zip(ids, trained, strict=True) if on] == list(
+        range(length)
+    )
+    assert all(len(ids) <= limit for ids, _ in found)
+
+
+def _tickets(number: int) -> list[dict[str, Any]]:
+    return [
+        {
+            **row,
+            "customer": f"c{i % 41}",
+            "category": "usual" if i % 10 else "rare",
+            "date": f"2026-{1 + i % 12:02}-01",
+        }
+        for i, row in enumerate(pairs(number))
+    ]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        {},
+        {"stratify": "category"},
+        {"group_by": "customer"},
+        {"group_by": "near"},
+        {"split_by_time": "date"},
+        {"stratify": "category", "group_by": "customer", "max_rows": 250},
+        {"max_held_out": 12, "mix": ["general.jsonl"], "mix_share": 0.15},
+    ],
+)
+def test_check_and_run_agree_on_every_side(
+    write_rows: WriteRows, chatml: ChatTokenizer, how: dict[str, Any]
+) -> None:
+    write_rows(
+        [{"prompt": f"Tell {i}", "completion": f"It is {i * i}."} for i in range(200)], "general.jsonl"
+    )
+    path = write_rows(_tickets(300))
+    prepared = run(path, chatml, **how)
+    report = check(Data(path=path.name, **how), base=path.parent)
+    assert dict(prepared.rows) == to_json(report)["sizes"] == prepared.report["sizes"]
+    assert to_json(report)["labels"] == prepared.report["labels"]
+    stored, tickets = rows_of(prepared), _tickets(300)
+    mine = {
+        s: [tickets[r["line"] - 1] for r in rows if r["file"] == "rows.jsonl"] for s, rows in stored.items()
+    }
+    assert all(mine.values())
+    if how.get("group_by") == "customer":
+        groups = [{row["customer"] for row in rows} for rows in mine.values()]
+        assert sum(map(len, groups)) == len(set().union(*groups))
+    elif "stratify" in how:
+        assert {s: sum(row["category"] == "rare" for row in rows) for s, rows in mine.items()} == {
+            "train": 24, "validation": 3, "test": 3
+        }  # fmt: skip
+        assert report.labels["rare"] == {"train": 24, "validation": 3, "test": 3}
+    if "split_by_time" in how:
+        assert max(row["date"] for row in mine["train"]) < min(row["date"] for row in mine["validation"])
+        assert max(row["date"] for row in mine["validation"]) < min(row["date"] for row in mine["test"])
+    if "mix" in how:
+        assert (len(mine["validation"]), len(mine["test"])) == (12, 12)
+        mixed = len(stored["train"]) - len(mine["train"])
+        assert mixed / len(stored["train"]) == pytest.approx(0.15, abs=0.005)
+        assert prepared.dropped == {"mix_share": 200 - mixed}
+
+
+def test_rows_without_a_time_a_group_or_a_label_are_found(write_rows: WriteRows) -> None:
+    rows = _tickets(300)
+    rows[4]["date"], rows[5]["customer"], rows[6]["category"] = "soon", None, " "
+    path = write_rows(rows)
+    for how, finding, line in (
+        ({"split_by_time": "date"}, "time-unreadable", 5),
+        ({"group_by": "customer"}, "group-missing", 6),
+        ({"stratify": "category"}, "label-missing", 7),
+    ):
+        report = check(Data(path=path.name, **how), base=path.parent)
+        found = {found.id: found for found in report.findings}[finding]
+        assert (found.count, found.examples[0].line) == (1, line)
