@@ -67,6 +67,7 @@ class Gathered:
 
     def __init__(self, scope: Scope) -> None:
         self.rows = 0
+        self.doubtful = False  # some row is not as long as it was measured
         self.tally = Tally()
         self.panel = Panel()
         self.prints = Prints(scope.common)
@@ -96,6 +97,7 @@ class Gathered:
     def merge(self, other: Gathered) -> None:
         """Add what was gathered of the rows that came next."""
         self.rows += other.rows
+        self.doubtful |= other.doubtful
         self.tally.merge(other.tally)
         self.panel.merge(other.panel)
         self.prints.merge(other.prints, len(self.ledger))

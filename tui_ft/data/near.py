@@ -3,8 +3,8 @@
 A row is the set of its runs of three words (shingles), without system prompt and tools. Runs that many of
 the rows looked at first have in common, such as a fixed instruction, are left out. 64 minima of hashes
 (rensa's RMinHash) stand for the set; two rows agree in a share of them that estimates the Jaccard
-similarity J of their sets, give or take sqrt(J (1 - J) / 64), about 0.05. Rows that agree in 4 minima in a row,
-of 16 such bands, are compared; at J = 0.8 all but 2 of 10,000 pairs are.
+similarity J of their sets, give or take sqrt(J (1 - J) / 64), about 0.05. Rows that agree in one of 16 bands
+of 4 minima are compared; at J = 0.8 all but 2 of 10,000 pairs are.
 
 What more than ten different rows have in common is their form, not a copy: a minimum that more than ten
 rows share is left out of the comparison. So two hundred rows made by one template do not count as copies

@@ -51,6 +51,11 @@ class Survey:
         """Places of files seen so far."""
         return self._all.rows
 
+    @property
+    def doubtful(self) -> bool:
+        """Whether some row is not as long as it was measured, so that all have to be encoded."""
+        return self._all.doubtful
+
     def see(self, judged: Judged) -> bool:
         """Take in one place of a file. False when the row is left out of training."""
         # With loss on all tokens there is no mask to prove.
@@ -86,6 +91,8 @@ class Survey:
             median_answer_characters=seen.panel.answers.median_characters,
             columns=main.columns,
             labels=ledger.labels(split),
+            answer_labels=seen.panel.labels.counts,
+            schema=seen.panel.json.schema,
         )
 
 

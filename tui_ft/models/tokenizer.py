@@ -165,6 +165,14 @@ class ChatTokenizer:
         """The id of a vocabulary piece, None when it is not in the vocabulary."""
         return None if (found := self._backend.token_to_id(token)) is None else int(found)
 
+    def control_tokens(self) -> tuple[str, ...]:
+        """Texts that are one token wherever they stand, and never part of another. Empty when some of them
+        take blanks around them along, or depend on what stands beside them."""
+        added = self._backend.get_added_tokens_decoder().values()
+        if any(token.lstrip or token.rstrip or token.single_word for token in added):
+            return ()
+        return tuple(token.content for token in added)
+
     @property
     def vocab_size(self) -> int:
         """Number of tokens, added ones included."""
