@@ -303,6 +303,8 @@ _PIECES = st.sampled_from(
     + ["html", "\udce9", "中文"]
 )
 _TEXTS = st.lists(_PIECES, max_size=6).map("".join)
+# What counts as nearly the same depends on what all rows have in common, so it may change with them.
+_BY_ALL_ROWS = {"copies", "near-duplicates"}
 _TURNS = st.lists(
     st.tuples(
         st.sampled_from(["user", "human", "assistant", "Bot", "system", "function_call", "boss"]), _TEXTS
@@ -314,7 +316,9 @@ _TURNS = st.lists(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=st.lists(_TURNS, min_size=1, max_size=6),
-    yes=st.sampled_from([[], ["secrets", "personal-data", "role-order"], ["all"]]),
+    yes=st.sampled_from(
+        [[], ["secrets", "personal-data", "role-order"], sorted(FIXES.keys() - _BY_ALL_ROWS)]
+    ),
 )
 def test_fixing_twice_changes_nothing(tmp_path: Path, rows: list[Any], yes: list[str]) -> None:
     path = tmp_path / "rows.jsonl"
@@ -354,3 +358,29 @@ def test_what_is_left_is_clean(write_rows: WriteRows) -> None:
     assert report.out is not None
     left = check(Data(path="out.jsonl"), base=path.parent)
     assert {finding.id for finding in left.findings} == set()
+
+
+def test_rows_much_alike_are_dropped_after_a_yes(write_rows: WriteRows) -> None:
+    rows = pairs(60)
+    letter = (
+        "Dear team, the parcel that I ordered on the third of May has not arrived and nobody answers my calls"
+    )
+    rows[10] = {"prompt": letter + ".", "completion": "We are sorry about that, it will arrive tomorrow."}
+    rows[20] = {
+        "prompt": letter + " at all.",
+        "completion": "We are sorry about that, it will arrive tomorrow.",
+    }
+    rows[30] = {**rows[5], "prompt": rows[5]["prompt"].upper()}
+    path = write_rows(rows)
+    report = fix(path)
+    assert {offer.id: (offer.count, offer.applied) for offer in report.offers} == {
+        "copies": (1, False),
+        "near-duplicates": (1, False),
+    }
+    assert offers(report)["copies"].examples[0].before == "as rows.jsonl:6"
+    assert report.kept == 60
+    report = fix(path, yes=["near-duplicates"], force=True)
+    assert [(line["line"], line["reason"]) for line in rows_of(report.log)] == [(21, "near-duplicates")]
+    assert {offer.id: offer.applied for offer in report.offers} == {"copies": False, "near-duplicates": True}
+    report = fix(path, yes=["copies", "near-duplicates"], force=True)
+    assert (report.kept, report.waiting) == (58, ())

@@ -11,10 +11,11 @@ import math
 import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from tui_ft.data.check import OnProgress, Progress
@@ -22,6 +23,8 @@ from tui_ft.data.edits import Change
 from tui_ft.data.encodings import UTF8
 from tui_ft.data.fixer import Drop, Fixed, Fixer, leak_keys
 from tui_ft.data.fixes import Counts, FixReport, accepted_fixes
+from tui_ft.data.gather import common_of
+from tui_ft.data.prints import Prints, equal_copies, near_copies
 from tui_ft.data.read import Meter, read_source
 from tui_ft.data.sources import Source, open_binary
 from tui_ft.data.stream import Input, judge, open_inputs
@@ -33,6 +36,8 @@ from tui_ft.text import excerpt
 if TYPE_CHECKING:
     from tui_ft.models.tokenizer import ChatTokenizer
 
+# Fixes that need to know all rows, and what finds their rows.
+_ALIKE: Final = {"copies": equal_copies, "near-duplicates": near_copies}
 _BOM = b"\xef\xbb\xbf"
 _SUFFIXES = (".jsonl", ".ndjson")
 _PROGRESS_EVERY = 512
@@ -117,6 +122,8 @@ class _Run:
         self._data, self._inputs = data, inputs
         self._tokenizer, self._seq_len, self._progress = tokenizer, seq_len, progress
         self._counts = Counts()
+        for source in self.sources:
+            self._count_encoding(source)
         self._seen = self._kept = self._changed = 0
 
     def check_encodings(self) -> None:
@@ -132,7 +139,38 @@ class _Run:
                 )
 
     def rows(self) -> Iterator[Fixed]:
-        """Every place of every main file, fixed, in order."""
+        """Every place of every main file, fixed, in order.
+
+        Which rows are much alike is known after the last one. Where such rows are to be dropped, the files
+        are read twice.
+        """
+        prints = Prints(common_of(self._data, self._inputs))
+        if not self.accepted & _ALIKE.keys():
+            for number, fixed in enumerate(self._fixed()):
+                _take(prints, number, fixed)
+                self._count(fixed)
+                yield fixed
+            for fix, _, place, other in self._alike(prints):
+                self._counts.add(fix, *place, "", f"as {other}", None)
+            return
+        for number, fixed in enumerate(self._fixed()):
+            _take(prints, number, fixed)
+        drops = {number: (fix, other) for fix, number, _, other in self._alike(prints)}
+        for number, fixed in enumerate(self._fixed()):
+            done = _dropped(fixed, *drops[number], self.accepted) if number in drops else fixed
+            self._count(done)
+            yield done
+
+    def _alike(self, prints: Prints) -> Iterator[tuple[str, int, tuple[str, int], str]]:
+        """Rows much like an earlier one: the fix, the row's number and place, where the earlier one is."""
+        alike = prints.compare()
+        for fix, pairs in _ALIKE.items():
+            if fix not in self._data.ignore:
+                for row, other in pairs(alike):
+                    file, line = prints.place(other)
+                    yield fix, int(alike.entries[row]), prints.place(row), f"{file}:{line}"
+
+    def _fixed(self) -> Iterator[Fixed]:
         fixer = Fixer(
             self._mapping,
             self.accepted,
@@ -142,14 +180,13 @@ class _Run:
             seq_len=self._seq_len,
         )
         meter = Meter(self.sources)
+        seen = 0
         for source in self.sources:
-            self._count_encoding(source)
             for place in read_source(source, meter):
-                fixed = fixer.see(place)
-                self._count(fixed)
-                yield fixed
-                if self._progress and self._seen % _PROGRESS_EVERY == 0:
-                    self._progress(Progress(self._seen, meter.done_bytes, meter.total_bytes))
+                seen += 1
+                yield fixer.see(place)
+                if self._progress and seen % _PROGRESS_EVERY == 0:
+                    self._progress(Progress(seen, meter.done_bytes, meter.total_bytes))
 
     def report(self, out: Path | None = None, log: Path | None = None) -> FixReport:
         """What was found, after the last row."""
@@ -185,6 +222,19 @@ class _Run:
             self._counts.add(fix, source.name, encoding.line, "", encoding.name, UTF8)
         elif source.kind not in ("parquet", "arrow") and _has_mark(source):
             self._counts.add("byte-order-mark", source.name, 1, "", "U+FEFF", "")
+
+
+def _take(prints: Prints, number: int, fixed: Fixed) -> None:
+    if fixed.row is not None:
+        prints.see(fixed.row, "main", number)
+
+
+def _dropped(fixed: Fixed, fix: str, other: str, accepted: Collection[str]) -> Fixed:
+    """A row that is much like the one at `other`, without it after a yes."""
+    drop = Drop(fix, f"as {other}")
+    if fix in accepted:
+        return replace(fixed, values=None, done=(drop,), row=None)
+    return replace(fixed, waiting=(*fixed.waiting, drop))
 
 
 def _held_out(data: Data, inputs: tuple[Input, ...]) -> frozenset[int]:

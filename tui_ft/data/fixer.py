@@ -52,6 +52,7 @@ class Fixed:
     row_id: str = ""
     done: tuple[Change | Drop, ...] = ()
     waiting: tuple[Change | Drop, ...] = ()
+    row: Row | None = None  # what is kept, in canonical form
 
 
 class Fixer:
@@ -99,7 +100,8 @@ class Fixer:
             waiting = (*waiting, drop)
         if isinstance(row, Row) and row_id and row.id != row_id:
             values = {**values, ORIGIN: values.get(ORIGIN) or row_id}
-        return Fixed(place.file, place.line, values, row_id, done, waiting)
+        kept = row if isinstance(row, Row) else None
+        return Fixed(place.file, place.line, values, row_id, done, waiting, kept)
 
     def _without(self, file: str, line: int, drop: Drop) -> Fixed:
         return Fixed(file, line, None, "", (drop,) if drop.fix in self._accepted else ())

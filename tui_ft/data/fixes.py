@@ -63,6 +63,7 @@ FIXES: Final[Mapping[str, Fix]] = {
         Fix(
             "conflicting-answers", False, "Drop {rows} that answer a question otherwise than an earlier row."
         ),
+        Fix("copies", False, "Drop {rows} that repeat an earlier row but for case, spacing and punctuation."),
         Fix("near-duplicates", False, "Drop {rows} that nearly repeat an earlier row."),
     )
 }

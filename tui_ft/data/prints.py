@@ -155,9 +155,9 @@ def state(prints: Prints, alike: Likeness, sides: Sequence[Side | None], tally: 
     """Add the findings. `sides` are those of all rows that were counted, by entry."""
     for finding, pairs, words_for in (
         ("duplicates", _copies(alike), "as {}"),
-        ("copies", _equal_copies(alike), "as {}"),
+        ("copies", equal_copies(alike), "as {}"),
         ("conflicting-answers", _conflicts(alike), "{} answers it otherwise"),
-        ("near-duplicates", _near_copies(alike), "nearly as {}"),
+        ("near-duplicates", near_copies(alike), "nearly as {}"),
         ("leakage", _leaks(alike), "as {}"),
         ("near-leakage", _near_leaks(alike), "nearly as {}"),
         ("split-siblings", _siblings(alike, sides), "much as {}, which is held out"),
@@ -184,7 +184,8 @@ def _fresh(alike: Likeness) -> NDArray[np.bool_]:
     return fresh
 
 
-def _equal_copies(alike: Likeness) -> Pairs:
+def equal_copies(alike: Likeness) -> Pairs:
+    """Main rows that are an earlier one but for case, spacing and punctuation, with the first such row."""
     fresh = _fresh(alike)
     first = _first_of(alike.equal, fresh)
     return _listed(fresh & (first != _own(first)), first)
@@ -204,7 +205,8 @@ def _conflicts(alike: Likeness) -> Pairs:
     return _listed(able & (alike.answers[first] != alike.answers), first)
 
 
-def _near_copies(alike: Likeness) -> Pairs:
+def near_copies(alike: Likeness) -> Pairs:
+    """Main rows that are nearly an earlier one and do not contradict it, with the first such row."""
     able = _differing(alike)
     conflicting = _first_of(alike.questions, able & (alike.answers != 0))
     able &= (conflicting == _own(conflicting)) | (alike.answers == 0)
