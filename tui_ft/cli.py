@@ -55,12 +55,24 @@ def _fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seq", metavar="N", type=int, default=2048, help="longest row in tokens (default 2048)"
     )
+    _exact(parser)
+
+
+def _exact(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--exact", action="store_true", help="count the memory on the real model, without a GPU; some seconds"
+    )
 
 
 def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", nargs="+", help="data files, a folder, or hub:owner/name")
     parser.add_argument("--model", metavar="M", help="count tokens as this model does")
     parser.add_argument("--seq", metavar="N", type=int, help="longest row in tokens")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    _planned(parser)
+    _exact(parser)
 
 
 def _planned(parser: argparse.ArgumentParser) -> None:
@@ -127,7 +139,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "gpus": ("what this box has", _nothing),
     "fit": ("what fits into a GPU's memory, by method", _fit),
     "check": ("what is in the data, and what is wrong with it", _check),
-    "plan": ("every choice of a recipe with its reason; memory, time, money", _planned),
+    "plan": ("every choice of a recipe with its reason; memory, time, money", _plan),
     "train": ("start training in the background", _train),
     "runs": ("runs on this box, live and past", _nothing),
     "show": ("one run in numbers", _run),

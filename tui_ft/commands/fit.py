@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from tui_ft.commands.output import emit, lines
+from tui_ft.commands.output import emit, lines, note
 from tui_ft.errors import ExitCode, InputError
 from tui_ft.hardware.detect import detect
 from tui_ft.models.resolve import resolve
 from tui_ft.planning.box import of_hardware
+from tui_ft.planning.exact import verify_table
 from tui_ft.planning.fit import fit, fit_lines
 from tui_ft.text import GIB
 
@@ -26,6 +27,8 @@ def run(args: argparse.Namespace) -> ExitCode:
                 "this box has no GPU to look at", fix='Name one with --gpu "RTX 4090" or give --vram 24.'
             )
         table = fit(model, box=of_hardware(hardware), seq=args.seq, gpus=args.gpus)
+    if args.exact:
+        table = verify_table(table, model.config, say=note)
     if args.json:
         emit(table.to_json())
     else:

@@ -10,6 +10,7 @@ from tui_ft.commands.output import emit, lines, note
 from tui_ft.errors import ExitCode
 from tui_ft.pipeline import open_recipe, prepare
 from tui_ft.planning.describe import plan_lines
+from tui_ft.planning.exact import verify
 
 
 def run(args: argparse.Namespace) -> ExitCode:
@@ -17,6 +18,9 @@ def run(args: argparse.Namespace) -> ExitCode:
     opened = open_recipe(args.recipe, args.set)
     prepared = prepare(opened.recipe, opened.base, args.home, price=args.price, say=note)
     plan = prepared.plan
+    if args.exact:
+        note("Counting the memory on the real model")
+        plan = verify(plan, prepared.model.config)
     if args.json:
         emit(plan.to_json())
     else:

@@ -41,10 +41,10 @@ def headline(plan: Plan) -> str:
 
 
 def memory_text(plan: Plan) -> str:
-    """`8.4 of 23.1 GiB ±0.3`."""
+    """`8.4 of 23.1 GiB ±0.3`, and `verified` once it was counted on the real model."""
     peak, band = plan.memory.peak_bytes / GIB, plan.memory.peak_bytes * plan.memory.band / GIB
     of = "" if plan.memory_available_bytes is None else f" of {plan.memory_available_bytes / GIB:,.1f}"
-    return f"{peak:,.1f}{of} GiB ±{band:.1f}"
+    return f"{peak:,.1f}{of} GiB ±{band:.1f}" + (" verified" if plan.memory.verified else "")
 
 
 def memory_parts(plan: Plan) -> list[tuple[str, int]]:

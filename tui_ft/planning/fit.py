@@ -199,7 +199,8 @@ def _verdict(plan: FitPlan) -> tuple[str, ...]:
     return (
         _label(plan),
         _VERDICTS[plan.fits],
-        f"{plan.peak_bytes / GIB:.1f} GiB ±{plan.peak_bytes * plan.band / GIB:.1f}",
+        f"{plan.peak_bytes / GIB:.1f} GiB ±{plan.peak_bytes * plan.band / GIB:.1f}"
+        + (" verified" if plan.verified else ""),
         f"{plan.micro_batch} × {plan.grad_accum}",
         "on" if plan.gradient_checkpointing else "off",
         f"{plan.longest:,}" if plan.longest else "-",
