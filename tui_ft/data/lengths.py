@@ -60,6 +60,20 @@ class _Skeleton:
     note: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """A row that is written like a skeleton, and its texts."""
+
+    skeleton: _Skeleton
+    texts: Sequence[str]
+
+    def stretches(self) -> Iterator[str]:
+        """The texts between control tokens that hold what is said."""
+        for run in self.skeleton.runs:
+            if run.tokens is None:
+                yield "".join([part if isinstance(part, str) else self.texts[part] for part in run.parts])
+
+
 class Ruler:
     """Measures rows for one model and one length limit. Can be sent to another process."""
 
@@ -76,13 +90,16 @@ class Ruler:
 
     def measure(self, batch: Iterable[Judged]) -> list[Judged]:
         """The same with their measures, where this way of measuring holds."""
+        rows = list(batch)
+        fitted = [None if judged.row is None else self._fit(judged.row) for judged in rows]
+        counts = iter(self._counter.count([text for fit in fitted if fit for text in fit.stretches()]))
         return [
-            replace(judged, measure=found) if judged.row and (found := self.of(judged.row)) else judged
-            for judged in batch
+            judged if fit is None else _measured_as(judged, self._sum(fit.skeleton, counts))
+            for judged, fit in zip(rows, fitted, strict=True)
         ]
 
-    def of(self, row: Row) -> Measure | None:
-        """The measure of a row, None when it has to be encoded."""
+    def _fit(self, row: Row) -> _Fit | None:
+        """How a row is written, None when it has to be encoded."""
         turns = row.dialogue
         if row.tools or any(len(turn) != 2 for turn in turns):
             return None
@@ -94,28 +111,25 @@ class Ruler:
         if skeleton is None and (roles in self._skeletons or not (skeleton := self._learn(roles))):
             return None
         bare = [text.strip() for text in texts]
-        if skeleton.blanks == "stripped":
-            texts = bare
-        elif texts != bare and (
-            not skeleton.blanks or any(texts[i][:1].isspace() or not bare[i] for i in skeleton.answers)
-        ):
+        if not all(bare):
             return None
-        return self._sum(skeleton, texts) if all(bare) else None
+        if skeleton.blanks == "stripped":
+            return _Fit(skeleton, bare)
+        if texts != bare and (not skeleton.blanks or any(texts[i][0].isspace() for i in skeleton.answers)):
+            return None
+        return _Fit(skeleton, texts)
 
     def _is_told(self, text: str) -> bool:
         if len(self._begins) <= 8 and not any(begin in text for begin in self._begins):
             return False
         return self._told is not None and self._told.search(text) is not None
 
-    def _sum(self, skeleton: _Skeleton, texts: Sequence[str]) -> Measure:
+    def _sum(self, skeleton: _Skeleton, counts: Iterator[int]) -> Measure:
         limit = self.limit
         tokens = learned = needed = kept = 0
         prompt = -1
         for run in skeleton.runs:
-            number = run.tokens
-            if number is None:
-                text = "".join([part if isinstance(part, str) else texts[part] for part in run.parts])
-                number = self._counter.count(text)
+            number = run.tokens if run.tokens is not None else next(counts)
             if run.learned:
                 prompt = tokens if prompt < 0 else prompt
                 learned += number
@@ -207,6 +221,13 @@ def all_exact(quick: Sequence[Judged], tokenizer: ChatTokenizer, loss_on: LossOn
     return all(
         one.encoded is not None and measured(one.encoded, limit) == other.measure
         for one, other in zip(exact, quick, strict=True)
+    )
+
+
+def _measured_as(judged: Judged, measure: Measure) -> Judged:
+    # dataclasses.replace would take as long as measuring.
+    return Judged(
+        judged.part, judged.row, judged.fault, None, judged.as_json, judged.marks, judged.traits, measure
     )
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -82,24 +83,37 @@ def own_words(row: Row) -> Iterator[bytes]:
         yield from words(row.rejected[:_LONGEST])
 
 
-class _WordHashes(dict[bytes, int]):
-    """64 bits per word, remembered: words come again and again."""
+class _Words(dict[bytes, int]):
+    """A number for each word and 64 bits of its hash, remembered: words come again and again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._hashes = array("Q")
 
     def __missing__(self, word: bytes) -> int:
-        if len(self) >= _KNOWN:
+        self[word] = number = len(self._hashes)
+        self._hashes.append(int.from_bytes(hashlib.blake2b(word, digest_size=8).digest()))
+        return number
+
+    def hashes(self, rows: Iterable[Sequence[bytes]]) -> Hashes:
+        """The hashes of the words of these rows, one after the other."""
+        import numpy as np
+
+        if len(self) > _KNOWN:
             self.clear()
-        self[word] = value = int.from_bytes(hashlib.blake2b(word, digest_size=8).digest())
-        return value
+            self._hashes = array("Q")
+        numbers = np.fromiter(map(self.__getitem__, chain.from_iterable(rows)), np.int64)
+        return np.array(self._hashes, np.uint64)[numbers]
 
 
-_hashes = _WordHashes()
+_words = _Words()
 
 
 def shingles(rows: Sequence[Sequence[bytes]]) -> tuple[Hashes, Indices]:
     """Hashes of the runs of three words of each row, and the index of the row each belongs to."""
     import numpy as np
 
-    ids = np.fromiter(map(_hashes.__getitem__, chain.from_iterable(rows)), np.uint64)
+    ids = _words.hashes(rows)
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     row_of = np.repeat(np.arange(len(rows)), lengths)
     if len(ids) < SHINGLE:
