@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.data.samples import CHATML, Family, chat, trl_template, write_tokenizer
-from tui_ft.data.layout import Refused, prompt_text
+from tui_ft.data.layout import Refused, lay_out, prompt_text
 from tui_ft.data.masks import Encoded, encode, encode_rows, prove, trained_runs
 from tui_ft.data.rows import Message, Row, Unusable
 from tui_ft.models.tokenizer import ChatTokenizer
@@ -64,9 +65,23 @@ FAMILIES = {
             False,
         ),
         (Family("nemotron_3_nano", _IM_END, "<|im_end|>"), False),
+        (Family("nemotron_3_super", _IM_END, "<|im_end|>"), False),
+        (Family("qwen3_6", _IM_END, "<|im_end|>"), False),
+        (Family("lfm2_v2", _IM_END, "<|im_end|>", "<|startoftext|>"), True),
+        (Family("lfm2_2_5_v2", _IM_END, "<|im_end|>", "<|startoftext|>"), True),
+        (Family("diffusion_gemma", ("<turn|>", "<eos>"), "<eos>", "<bos>"), True),
+        (Family("qwen3_vl", _IM_END, "<|im_end|>"), True),
     ]
 }
 NO_SYSTEM = {"gemma"}
+# Templates that write the thoughts before an answer.
+REASONING = {
+    "diffusion_gemma", "glm4moe", "gptoss", "lfm2_2_5_v2", "muse_glimmer", "nemotron_3_nano",
+    "nemotron_3_super", "qwen3", "qwen3_5_think", "qwen3_6", "qwen3_8", "qwen3_training",
+}  # fmt: skip
+# Templates that refuse turns of which two belong to one side.
+ALTERNATING = {"cohere", "cohere2", "gemma", "gemma3"}
+_THOUGHTS = "Two and two make four, clearly."
 
 
 @pytest.fixture(scope="module", params=sorted(FAMILIES))
@@ -110,6 +125,57 @@ def test_every_family_learns_answers_with_their_stop_token(
     assert encoded.note == (
         "1 of 2 answers trained: the template rewrites the others" if encoded.note else ""
     )
+
+
+def test_reasoning_is_learned_or_its_loss_is_told(family: tuple[str, ChatTokenizer]) -> None:
+    name, tokenizer = family
+    answer = Message(role="assistant", content="It is 4.", reasoning_content=_THOUGHTS)
+    row = Row("1" * 16, "x", 1, (SINGLE.messages[0], answer))
+    encoded = encode(row, tokenizer)
+    assert prove(encoded, row, tokenizer) == ()
+    (said,) = learned(encoded, tokenizer)
+    assert (_THOUGHTS in said) == (name in REASONING)
+    assert ("reasoning-dropped" in encoded.concerns) == (name not in REASONING)
+
+
+def test_two_turns_of_one_side_are_refused_or_proven(family: tuple[str, ChatTokenizer]) -> None:
+    name, tokenizer = family
+    row = chat(("user", "What is 2+2?"), ("user", "And be brief."), ("assistant", "It is 4."))
+    if name in ALTERNATING:
+        with pytest.raises(Refused, match="alternat") as caught:
+            encode(row, tokenizer)
+        assert caught.value.id == "template-refuses"
+        return
+    encoded = encode(row, tokenizer)
+    assert prove(encoded, row, tokenizer) == ()
+    assert "It is 4." in learned(encoded, tokenizer)[0]
+
+
+def _with_marks(template: str) -> str:
+    """A template whose generation markers leave \\x02 and \\x03 in the text."""
+    begun = re.sub(
+        r"{%(-?)\s*generation\s*(-?)%}", lambda m: f"{{%{m[1]} if true {m[2]}%}}{{{{'\x02'}}}}", template
+    )
+    return re.sub(
+        r"{%(-?)\s*endgeneration\s*(-?)%}", lambda m: f"{{{{'\x03'}}}}{{%{m[1]} endif {m[2]}%}}", begun
+    )
+
+
+def test_what_is_learned_lies_between_the_markers_of_the_training_template(
+    family: tuple[str, ChatTokenizer],
+) -> None:
+    # trl marks by hand, in a second template, what a model says; here no template needs such marks.
+    name, tokenizer = family
+    try:
+        marked = _with_marks(trl_template(f"{name}_training"))
+    except FileNotFoundError:
+        pytest.skip("trl ships no marked template of this family")
+    with_marks = tokenizer.with_template(marked).render(MULTI.messages)
+    said = "".join(re.findall("\x02(.*?)\x03", with_marks, re.DOTALL))
+    own = lay_out(MULTI, tokenizer.with_template(trl_template(f"{name}_training")))
+    assert own.spans
+    for begin, end in own.spans:
+        assert own.text[begin:end].strip() in said
 
 
 def test_chatml_learns_exactly_the_answers(chatml: ChatTokenizer) -> None:

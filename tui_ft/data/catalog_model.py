@@ -49,6 +49,12 @@ def entries() -> Iterable[Entry]:
         "reasoning in <think> that the template strips",
     )
     yield Entry(
+        "reasoning-dropped", "error", "{rows} have|has reasoning that the chat template leaves out.",
+        "The model would learn the answers without the thoughts that lead to them.",
+        "Choose a model that reasons, or move the reasoning into the answer.",
+        "reasoning_content in a row for Llama 3",
+    )
+    yield Entry(
         "earlier-answers", "warning", "In {rows} only the last answers are learned.",
         "This template writes earlier answers differently than when they were given.",
         "Nothing, or split long conversations into one row per answer.",

@@ -85,6 +85,10 @@ def lay_out(row: Row, tokenizer: ChatTokenizer) -> Layout:
         concerns += ["stop-added"] * added
     if any(not _says(text[slice(*span)], turns[i]) for i, span in spans.items()):
         concerns.append("answer-rewritten")
+    if any(
+        not _holds(text[slice(*span)], turns[i].get("reasoning_content", "")) for i, span in spans.items()
+    ):
+        concerns.append("reasoning-dropped")
     if not _names_tools(text, turns, row.tools):
         concerns.append("tools-dropped")
     if turns[0]["role"] == "system" and turns[0]["content"].strip() not in text:
@@ -189,8 +193,12 @@ def _stops(tokenizer: ChatTokenizer) -> Iterator[str]:
 
 def _says(written: str, turn: Message) -> bool:
     """True when the answer stands in what the template made of it, blank space aside."""
-    content = turn["content"].strip()
-    return content in written or "".join(content.split()) in "".join(written.split())
+    return _holds(written, turn["content"])
+
+
+def _holds(written: str, said: str) -> bool:
+    said = said.strip()
+    return said in written or "".join(said.split()) in "".join(written.split())
 
 
 def _names_tools(text: str, turns: Sequence[Message], tools: Tools) -> bool:
