@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import resource
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 import trl.trainer.utils
+from datasets import Dataset
 from transformers import AutoModelForCausalLM
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 from trl.trainer.utils import add_fused_lm_head
 
+from tui_ft.errors import ExitCode
+from tui_ft.training import worker
 from tui_ft.training.dataset import Split, load
-from tui_ft.training.trainer import score_learned_positions_only
+from tui_ft.training.dry_run import longest
+from tui_ft.training.peak import PeakMeter, asked_bytes
+from tui_ft.training.trainer import Trainer, score_learned_positions_only
 
 QUESTION, ANSWER = [1, 20, 21, 22], [30, 31, 32, 33, 2]
 
@@ -103,3 +110,74 @@ def rows_are_cut_counted_and_left_out(model_folder: str, scratch: str) -> None:
     empty = _split(Path(scratch), rows[2:4], seq_len=9)
     assert (len(empty.sequences), empty.dropped) == (0, 2)
     assert len(_split(Path(scratch), rows[2:4], seq_len=9, packing=True).sequences) == 0
+
+
+def worker_without_gpu_memory(run: str) -> None:
+    """A worker whose forward pass ends as it does when the CUDA allocator finds nothing."""
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise torch.OutOfMemoryError(
+            "CUDA out of memory. Tried to allocate 64.00 GiB. GPU 0 has a total capacity of 14.74 GiB of "
+            "which 12.12 MiB is free."
+        )
+
+    Trainer.compute_loss = refuse
+    assert worker.main([run]) == ExitCode.CANNOT_HERE
+
+
+def worker_with_little_ram(run: str) -> None:
+    """A worker with 500 MB of address space left, on rows of 2,000 tokens."""
+    row = [1, *range(20, 400)] * 6
+    table = pa.table(
+        {
+            "row_id": [str(number) for number in range(24)],
+            "input_ids": pa.array([row[:2000]] * 24, pa.list_(pa.int32())),
+            "labels": pa.array([row[:2000]] * 24, pa.list_(pa.int32())),
+        }
+    )
+    pq.write_table(table, Path(run) / "data" / "train.parquet")
+    limit = psutil.Process().memory_info().vms + 500_000_000
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    assert worker.main([run]) == ExitCode.CANNOT_HERE
+
+
+def peak_is_what_was_held_at_once() -> None:
+    """The meter counts from where it was made, and sees memory that is gone again."""
+    size = 200_000_000
+    before = torch.ones(2 * size, dtype=torch.uint8)
+    del before
+    meter = PeakMeter(torch.device("cpu"))
+    resting = psutil.Process().memory_info().rss
+    for _ in range(2):
+        held = torch.ones(size, dtype=torch.uint8)
+        del held
+    peak = meter.peak_bytes
+    assert peak is not None
+    assert 0.9 * size < peak - resting < 1.5 * size
+    assert meter.free_bytes > peak
+    assert asked_bytes(RuntimeError("DefaultCPUAllocator: you tried to allocate 131072 bytes.")) == 131072
+    assert asked_bytes(MemoryError()) == 0
+
+
+def longest_batch_is_found() -> None:
+    """The longest rows wherever they are, padded or laid end to end; answers decide among equals."""
+    lengths, learned = [5, 9, 2, 9, 7, 9], [1, 2, 1, 5, 3, 2]
+    rows = Dataset.from_dict(
+        {
+            "input_ids": [[1] * length for length in lengths],
+            "labels": [
+                [-100] * (length - some) + [1] * some for length, some in zip(lengths, learned, strict=True)
+            ],
+        }
+    )
+    batch = longest(rows, 2, padded=True)
+    assert batch.indices == [3, 1]
+    assert (batch.row_tokens, batch.tokens, batch.batches) == (9, 18, 3)
+    assert batch.scored == 7 / 18
+    assert 2 * sum(lengths) / 6 < batch.mean_tokens < 18
+    packed = longest(rows, 4, padded=False)
+    assert packed.indices == [3, 1, 5, 4]
+    assert packed.tokens == 9 + 9 + 9 + 7
+    assert packed.mean_tokens == 4 * sum(lengths) / 6
+    alone = longest(rows.select([2]), 8, padded=True)
+    assert (alone.tokens, alone.batches, alone.mean_tokens) == (2, 1, 2)
