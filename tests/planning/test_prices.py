@@ -27,6 +27,13 @@ def test_a_price_is_kept_for_its_box_alone(tmp_path: Path) -> None:
     assert prices.known(home, "Tesla T4") is None
 
 
+def test_a_gpu_is_the_same_however_it_is_written(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    prices.remember(home, "NVIDIA GeForce RTX 4090", 0.44)
+    assert prices.known(home, "RTX 4090") == 0.44
+    assert prices.known(home, "2 x NVIDIA GeForce RTX 4090") is None
+
+
 def test_zero_forgets(tmp_path: Path) -> None:
     home = Home(tmp_path)
     prices.remember(home, "box", 2)

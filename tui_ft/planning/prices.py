@@ -11,6 +11,7 @@ import tomli_w
 from tui_ft.errors import InputError
 from tui_ft.files import write_atomically
 from tui_ft.hardware.facts import Hardware
+from tui_ft.planning.catalogue import find
 from tui_ft.settings import Home
 
 MOST = 10_000.0  # dollars per hour; more is a typing error
@@ -26,7 +27,7 @@ def box_name(hardware: Hardware) -> str:
 
 def known(home: Home, box: str) -> float | None:
     """Dollars per hour the user gave for this box; None when nobody asked yet, or the file is damaged."""
-    return _read(home).get(box)
+    return _read(home).get(_key(box))
 
 
 def remember(home: Home, box: str, dollars: float) -> None:
@@ -39,10 +40,16 @@ def remember(home: Home, box: str, dollars: float) -> None:
             f"{dollars:g} is no price for an hour", where="price", fix="Give dollars, such as --price 0.55."
         )
     prices = _read(home)
-    prices.pop(box, None)
+    prices.pop(_key(box), None)
     if dollars:
-        prices[box] = dollars
+        prices[_key(box)] = dollars
     write_atomically(home.prices, tomli_w.dumps({"dollars_per_hour": prices}))
+
+
+def _key(box: str) -> str:
+    """The catalogue's name for a single GPU, however it is written: `--gpu 4090` is the box that has one."""
+    card = find(box)
+    return card.short_name if card else box
 
 
 def _read(home: Home) -> dict[str, float]:
