@@ -46,11 +46,15 @@ def _advise(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--questions", action="store_true", help="list the questions and allowed answers")
 
 
-def _fit(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("model", metavar="MODEL", help="hub id, folder, or a name from the catalogue")
+def _other_box(parser: argparse.ArgumentParser) -> None:
     memory = parser.add_mutually_exclusive_group()
     memory.add_argument("--gpu", metavar="NAME", help='a GPU this box need not have, e.g. "RTX 4090"')
     memory.add_argument("--vram", metavar="GIB", type=float, help="GPU memory in GiB")
+
+
+def _fit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("model", metavar="MODEL", help="hub id, folder, or a name from the catalogue")
+    _other_box(parser)
     parser.add_argument("--gpus", metavar="N", type=int, default=1, help="how many of them (default 1)")
     parser.add_argument(
         "--seq", metavar="N", type=int, default=2048, help="longest row in tokens (default 2048)"
@@ -72,6 +76,7 @@ def _check(parser: argparse.ArgumentParser) -> None:
 
 def _plan(parser: argparse.ArgumentParser) -> None:
     _planned(parser)
+    _other_box(parser)
     _exact(parser)
 
 

@@ -17,7 +17,8 @@ from tui_ft.models.facts import ModelFacts
 from tui_ft.models.resolve import resolve
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning import calibration, prices
-from tui_ft.planning.make import make
+from tui_ft.planning.box import Box
+from tui_ft.planning.make import make_on, measured
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
 from tui_ft.runs import launch
@@ -95,25 +96,31 @@ def find_model(recipe: Recipe, base: Path, home: Home) -> ModelFacts:
 
 
 def prepare(
-    recipe: Recipe, base: Path, home: Home, *, price: float | None = None, say: Say = lambda _: None
+    recipe: Recipe,
+    base: Path,
+    home: Home,
+    *,
+    box: Box | None = None,
+    price: float | None = None,
+    say: Say = lambda _: None,
 ) -> Prepared:
     """Look at box, model and data, and make the plan. Changes nothing but the model cache and known prices.
 
     `price` is what an hour of this box costs in dollars; it is kept for the next time. The recipe's own goes
-    before it, and before the one that was kept.
+    before it, and before the one that was kept. With `box` the plan is made for that one instead.
 
     Raises InputError or EnvironmentProblem; findings in the data do not raise, they are in the report.
     """
     say("Looking at this box")
     hardware = detect(home)
-    recipe = _priced(recipe, prices.box_name(hardware), home, price, say)
+    recipe = _priced(recipe, box.name if box else prices.box_name(hardware), home, price, say)
     say(f"Looking at {recipe.model.id}")
     model = find_model(recipe, base, home)
     tokenizer = ChatTokenizer.load(model.folder) if model.folder and _can_tokenise(model) else None
     say("Reading the data")
     report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
     say("Making the plan")
-    plan = make(recipe, model, report, hardware, calibration=calibration.load(home))
+    plan = make_on(box or measured(hardware, calibration.load(home)), recipe, model, report)
     return Prepared(recipe, base, hardware, model, tokenizer, report, plan)
 
 

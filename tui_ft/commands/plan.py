@@ -11,12 +11,14 @@ from tui_ft.errors import ExitCode
 from tui_ft.pipeline import open_recipe, prepare
 from tui_ft.planning.describe import plan_lines
 from tui_ft.planning.exact import verify
+from tui_ft.planning.fit import other_box
 
 
 def run(args: argparse.Namespace) -> ExitCode:
-    """Make the plan and print it. Exit code 1 when it cannot fit or the data blocks it."""
+    """Make the plan, for this box or another GPU. Exit code 1 when it cannot fit or the data blocks it."""
     opened = open_recipe(args.recipe, args.set)
-    prepared = prepare(opened.recipe, opened.base, args.home, price=args.price, say=note)
+    box = other_box(args.gpu, args.vram)
+    prepared = prepare(opened.recipe, opened.base, args.home, box=box, price=args.price, say=note)
     plan = prepared.plan
     if args.exact:
         note("Counting the memory on the real model")

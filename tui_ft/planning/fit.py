@@ -23,7 +23,7 @@ from tui_ft.text import GIB, excerpt, gib, parameters
 METHODS: tuple[MethodName, ...] = ("lora", "qlora", "full")
 ROWS_PER_UPDATE = 16
 LONGEST = 131_072  # sequences tried for "the longest that fits"
-_SMALLEST, _LARGEST = GIB // 4, 2048 * GIB
+_SMALLEST_GIB, _LARGEST_GIB = 0.25, 2048
 _WIDTH = 80
 _STRATEGIES: tuple[Strategy, ...] = ("ddp", "fsdp")
 _SHARING = {
@@ -76,7 +76,7 @@ def fit(
         raise InputError(f"a sequence of {seq} tokens is too short", where="--seq", fix="Give 8 or more.")
     if gpus < 1:
         raise InputError(f"{gpus} GPUs make no sense", where="--gpus", fix="Give 1 or more.")
-    box = box or _box(vram_bytes, gpu)
+    box = box or _box(None if vram_bytes is None else vram_bytes / GIB, gpu)
     wish = _wish(model, box, gpus)
     limit = min(LONGEST, model.context_length or LONGEST)
     shared: tuple[Strategy, ...] = _STRATEGIES if gpus > 1 else ("single",)
@@ -104,18 +104,25 @@ def _plan(wish: Wish, name: MethodName, seq: int, limit: int) -> FitPlan:
     return option.row(wish.box.device, list(reasons), strategy=wish.strategy, longest=longest)
 
 
-def _box(vram_bytes: int | None, gpu: str | Card | None) -> Box:
+def other_box(gpu: str | None, vram_gib: float | None) -> Box | None:
+    """The GPU that `--gpu` or `--vram` names; None for neither. Raises InputError like `fit`."""
+    if gpu is None and vram_gib is None:
+        return None
+    return _box(vram_gib, gpu)
+
+
+def _box(vram_gib: float | None, gpu: str | Card | None) -> Box:
     if gpu is not None:
         return of_card(gpu if isinstance(gpu, Card) else get(gpu))
-    if vram_bytes is None:
+    if vram_gib is None:
         raise InputError("which GPU?", where="fit", fix="Give --gpu NAME or --vram GIB.")
-    if not _SMALLEST <= vram_bytes <= _LARGEST:
+    if not _SMALLEST_GIB <= vram_gib <= _LARGEST_GIB:
         raise InputError(
-            f"{gib(vram_bytes)} of GPU memory make no sense",
+            f"{vram_gib:g} GiB of GPU memory make no sense",
             where="--vram",
             fix="Give GiB, such as --vram 24.",
         )
-    return of_memory(vram_bytes)
+    return of_memory(round(vram_gib * GIB))
 
 
 def _wish(model: ModelFacts, box: Box, gpus: int) -> Wish:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import InputError
 from tui_ft.hardware.facts import Hardware
 from tui_ft.models.facts import ModelFacts
-from tui_ft.planning.box import Box, of_hardware
+from tui_ft.planning.box import Box
+from tui_ft.planning.calibration import Measurement
 from tui_ft.planning.case import Case
 from tui_ft.planning.choose import rounded
-from tui_ft.planning.make import decide
+from tui_ft.planning.make import decide, measured
 from tui_ft.planning.plan import Fit, Plan, Range
 from tui_ft.planning.record import Record, shown
 from tui_ft.planning.ways import differences
@@ -67,13 +68,20 @@ class Knob:
 
 
 def knobs(
-    recipe: Recipe, model: ModelFacts, report: DatasetReport, hardware: Hardware, plan: Plan | None = None
+    recipe: Recipe,
+    model: ModelFacts,
+    report: DatasetReport,
+    hardware: Hardware,
+    plan: Plan | None = None,
+    *,
+    calibration: Sequence[Measurement] = (),
 ) -> tuple[Knob, ...]:
-    """Every knob with the effect of its neighbour values. `plan` is the recipe's, if it is at hand.
+    """Every knob with the effect of its neighbour values.
 
+    `plan` is what `make` gave for this recipe, if it is at hand, `calibration` what `make` was given.
     Raises InputError like `make` when the recipe itself cannot be planned.
     """
-    return knobs_on(of_hardware(hardware), recipe, model, report, plan)
+    return knobs_on(measured(hardware, calibration), recipe, model, report, plan)
 
 
 def knobs_on(

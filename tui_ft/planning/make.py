@@ -42,9 +42,13 @@ def make(
     not fit is returned as such (`fits`), with the ways out as `relief` and among its warnings.
     `calibration` is what dry runs measured, on whatever device; see calibration.load.
     """
+    return make_on(measured(hardware, calibration), recipe, model, report)
+
+
+def measured(hardware: Hardware, calibration: Sequence[Measurement]) -> Box:
+    """The box a run would use, with what dry runs measured on it."""
     box = of_hardware(hardware)
-    box = replace(box, measured=on(calibration, box.name, box.device, box.cores))
-    return make_on(box, recipe, model, report)
+    return replace(box, measured=on(calibration, box.name, box.device, box.cores))
 
 
 def make_on(box: Box, recipe: Recipe, model: ModelFacts, report: DatasetReport) -> Plan:
