@@ -72,6 +72,24 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", metavar="DATA", nargs="+", help="data files, a folder, or hub:owner/name")
     parser.add_argument("--model", metavar="M", help="count tokens as this model does")
     parser.add_argument("--seq", metavar="N", type=int, help="longest row in tokens")
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="a recipe key of [data], e.g. data.stratify=category; repeatable",
+    )
+    parser.add_argument(
+        "--fix", metavar="OUT", help="write a fixed copy as JSON lines, and OUT.log.jsonl with every change"
+    )
+    parser.add_argument(
+        "--yes",
+        metavar="ID,ID",
+        action="append",
+        default=[],
+        help="fixes that need a yes, by id, or all; repeatable",
+    )
+    parser.add_argument("--force", action="store_true", help="overwrite OUT")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:

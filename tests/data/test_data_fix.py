@@ -71,7 +71,7 @@ def test_safe_fixes_are_applied_and_told(tmp_path: Path) -> None:
         "empty-answer": (1, True),
         "mojibake": (1, True),
         "control-characters": (1, True),
-        "whitespace": (1, True),
+        "outer-whitespace": (1, True),
         "duplicates": (1, True),
     }
     log = rows_of(report.log)
@@ -79,7 +79,7 @@ def test_safe_fixes_are_applied_and_told(tmp_path: Path) -> None:
         (2, "dropped", "unparseable", ""),
         (3, "dropped", "empty-answer", ""),
         (4, "changed", "control-characters", "completion"),
-        (4, "changed", "whitespace", "completion"),
+        (4, "changed", "outer-whitespace", "completion"),
         (5, "changed", "mojibake", "completion"),
         (6, "dropped", "duplicates", ""),
     ]
@@ -129,7 +129,7 @@ def test_unsafe_fixes_wait_for_a_yes(write_rows: WriteRows) -> None:
 
 def test_findings_accepted_as_they_are_are_not_fixed(write_rows: WriteRows) -> None:
     report = fix(write_rows([BELL, EMPTY, *pairs(2)]), ignore=["control-characters", "empty-answer"])
-    assert set(offers(report)) == {"whitespace"}
+    assert set(offers(report)) == {"outer-whitespace"}
     assert rows_of(report.out)[0]["completion"].startswith("A \x07bell")
 
 

@@ -5,21 +5,30 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterator
 
+from tui_ft.data.describe_fixes import offer_lines
 from tui_ft.data.rows import DatasetReport, Finding, Lengths
+from tui_ft.data.split import SIDES
 from tui_ft.text import count, excerpt
 
 _MARKS = {"error": "blocks", "warning": "look at", "info": "note"}
 _WIDTH = 79
+_MOST_LABELS = 12
 
 
 def report_lines(report: DatasetReport) -> list[str]:
     """What the command line and plain mode print, most urgent finding first."""
     order = {"error": 0, "warning": 1, "info": 2}
-    lines = [verdict(report), "", *_rows("rows", _counts(report)), *_rows("columns", _mapping(report))]
+    lines = [*textwrap.wrap(verdict(report), _WIDTH), ""]
+    lines += _rows("findings", _severities(report))
+    lines += _rows("rows", _counts(report))
+    lines += _rows("columns", _mapping(report))
     lines += _rows("split", _split(report))
+    lines += _labels(report)
     lines += _rows("tokens", _lengths(report.lengths))
-    for finding in sorted(report.findings, key=lambda found: order[found.severity]):
+    for finding in sorted(report.findings, key=lambda found: (found.ignored, order[found.severity])):
         lines += ["", *_finding(finding)]
+    if fixes := offer_lines(report):
+        lines += ["", *fixes]
     return lines
 
 
@@ -33,6 +42,21 @@ def verdict(report: DatasetReport) -> str:
     if remarks:
         return f"{usable}; nothing blocks, {count(remarks, 'finding')} worth a look."
     return f"{usable}; nothing is wrong with them."
+
+
+def _severities(report: DatasetReport) -> str:
+    """How many findings there are of each severity."""
+    found = [finding.severity for finding in report.findings if not finding.ignored]
+    said = [
+        count(found.count(severity), name, many)
+        for severity, name, many in (("error", "blocks", "block"), ("warning", "to look at", "to look at"))
+        if severity in found
+    ]
+    if notes := found.count("info"):
+        said.append(count(notes, "note"))
+    if accepted := len(report.findings) - len(found):
+        said.append(f"{accepted:,} accepted")
+    return ", ".join(said) or "none"
 
 
 def _counts(report: DatasetReport) -> str:
@@ -59,6 +83,16 @@ def _mapping(report: DatasetReport) -> str:
 def _split(report: DatasetReport) -> str:
     sizes = report.sizes
     return f"train {sizes.train:,}, validation {sizes.validation:,}, test {sizes.test:,}"
+
+
+def _labels(report: DatasetReport) -> Iterator[str]:
+    """How many rows of each label are on each side, the commonest labels first."""
+    ordered = sorted(report.labels.items(), key=lambda item: (-sum(item[1].values()), item[0]))
+    for label, sides in ordered[:_MOST_LABELS]:
+        shown = excerpt(label, 30) or "(no label)"
+        yield from _rows("", f"{shown}: " + ", ".join(f"{side} {sides[side]:,}" for side in SIDES))
+    if len(ordered) > _MOST_LABELS:
+        yield from _rows("", f"and {count(len(ordered) - _MOST_LABELS, 'label')} more")
 
 
 def _lengths(lengths: Lengths | None) -> str:

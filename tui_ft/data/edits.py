@@ -48,7 +48,7 @@ TEXT_EDITS: Final[Mapping[str, Edit]] = {
     "control-characters": without_control,
     "invisible-characters": without_invisible,
     "html-remnants": unescaped,
-    "whitespace": trimmed,
+    "outer-whitespace": trimmed,
 }
 
 

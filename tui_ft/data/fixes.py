@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from tui_ft.data.rows import DatasetReport
+from tui_ft.data.rows import DatasetReport, Finding
 from tui_ft.errors import InputError, Problem
 from tui_ft.text import count, nearest, sanitize
 
@@ -43,29 +43,38 @@ FIXES: Final[Mapping[str, Fix]] = {
         Fix("other-encoding", True, "Write {files} as UTF-8."),
         Fix("byte-order-mark", True, "Remove the byte order mark of {files}."),
         Fix("unparseable", True, "Drop {rows} that cannot be read."),
-        Fix("duplicate-keys", True, "Drop {rows} in which one name has two values."),
+        Fix("duplicate-keys", True, "Drop {rows}: one name has two values."),
         Fix("empty-answer", True, "Drop {rows} with an empty answer."),
         Fix("mojibake", True, "Mend wrongly decoded letters in {rows}."),
         Fix("control-characters", True, "Remove control characters from {rows}."),
         Fix("invisible-characters", True, "Remove invisible characters from {rows}."),
         Fix("html-remnants", True, "Write HTML entities in {rows} as the characters they stand for."),
-        Fix("whitespace", True, "Remove blank lines before texts and blanks after them in {rows}."),
+        Fix("outer-whitespace", True, "Remove blank lines before texts and blanks after them in {rows}."),
         Fix("roles", True, "Rename roles in {rows} to system, user, assistant and tool."),
-        Fix("duplicates", True, "Drop {rows} that repeat an earlier row exactly."),
+        Fix("duplicates", True, "Drop {rows}: exact repeats of an earlier row."),
         Fix("guessed-encoding", False, "Write {files} as UTF-8, read by a guess of the encoding."),
         Fix("secrets", False, "Replace access keys in {rows} with a placeholder.", hides=True),
         Fix("personal-data", False, "Replace personal data in {rows} with a placeholder.", hides=True),
         Fix("role-order", False, "Join turns of one role that follow each other in {rows}."),
         Fix("unusable", False, "Drop {rows} that cannot be learned from for another reason."),
-        Fix("leakage", False, "Drop {rows} that are also held out for validation or test."),
-        Fix("refusals", False, "Drop {rows} whose answer declines to answer."),
+        Fix("leakage", False, "Drop {rows}: held out for validation or test as well."),
+        Fix("refusals", False, "Drop {rows}: the answer declines to answer."),
         Fix("answer-cut", False, "Drop {rows} that the length limit would cut."),
-        Fix(
-            "conflicting-answers", False, "Drop {rows} that answer a question otherwise than an earlier row."
-        ),
-        Fix("copies", False, "Drop {rows} that repeat an earlier row but for case, spacing and punctuation."),
-        Fix("near-duplicates", False, "Drop {rows} that nearly repeat an earlier row."),
+        Fix("conflicting-answers", False, "Drop {rows}: an earlier row answers the question otherwise."),
+        Fix("copies", False, "Drop {rows}: repeats but for case, spacing and punctuation."),
+        Fix("near-duplicates", False, "Drop {rows}: nearly an earlier row."),
     )
+}
+
+
+# Findings whose fix has another name: rows that are left out of training anyway, and lengths.
+_FIX_OF: Final[Mapping[str, str]] = {
+    "prompt-too-long": "answer-cut",
+    **dict.fromkeys(
+        ["mixed-shapes", "missing-field", "empty-prompt", "not-text", "broken-unicode", "unknown-role"]
+        + ["no-answer", "answer-not-last", "bad-tool-call", "same-pair", "bad-label"],
+        "unusable",
+    ),
 }
 
 
@@ -165,11 +174,21 @@ def accepted_fixes(said_yes: Iterable[str], ignored: Collection[str] = ()) -> fr
 
 def offered(report: DatasetReport) -> tuple[Offer, ...]:
     """The fixes there are for the findings of a check, without examples."""
+    counts: dict[str, int] = {}
+    for finding in report.findings:
+        fix = _FIX_OF.get(finding.id, finding.id)
+        if fix in FIXES and not finding.ignored and _curable(finding):
+            counts[fix] = counts.get(fix, 0) + finding.count
     return tuple(
-        Offer(fix.id, fix.safe, finding.count, False, fix.sentence(finding.count))
-        for finding in report.findings
-        if not finding.ignored and (fix := FIXES.get(finding.id)) is not None
+        Offer(fix.id, fix.safe, counts[fix.id], False, fix.sentence(counts[fix.id]))
+        for fix in FIXES.values()
+        if fix.id in counts
     )
+
+
+def _curable(finding: Finding) -> bool:
+    """False for remnants of HTML that are tags only: what to put in their place is for a person to say."""
+    return finding.id != "html-remnants" or any("&" in example.excerpt for example in finding.examples)
 
 
 def offer_json(offer: Offer) -> dict[str, Any]:
