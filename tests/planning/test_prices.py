@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.planning.situations import A100, CPU
@@ -73,6 +73,7 @@ def test_a_home_that_cannot_be_written_says_so(tmp_path: Path) -> None:
         prices.remember(Home(tmp_path / "file"), "box", 1.5)
 
 
+@settings(max_examples=20)
 @given(st.text(max_size=60))
 def test_any_name_can_be_kept(tmp_path_factory: pytest.TempPathFactory, name: str) -> None:
     home = Home(tmp_path_factory.mktemp("home"))
