@@ -38,14 +38,14 @@ _TAIL = "".join(bytes([byte]).decode("cp1252", "ignore") or chr(byte) for byte i
 _BYTES: Final = {char: byte for byte, char in enumerate(_TAIL, 0x80)}
 _T = f"[{re.escape(_TAIL)}]"
 # Quotes, dashes, blanks and signs that may well follow a capital letter.
-_PLAIN_TAIL = f"[{re.escape(''.join(sorted(set(_TAIL) - set('“”„‘’‚…–—™®°ªº«»·¹²³›‹'))))}]"
+_PLAIN_TAIL = f"[{re.escape(''.join(sorted(set(_TAIL) - set('“”„‘’‚…–—™›‹'))))}]"
 # Bytes of UTF-8 read as Windows-1252. Each kind of lead byte is followed by what no language has there.
 _MOJIBAKE = re.compile(
-    rf"(?<=[a-zß-ÿ])[ÂÃ]{_T}|(?<![A-ZÀ-Þ])[ÂÃ]{_PLAIN_TAIL}|Â[«»°·®º²³¹]"  # Latin: Ã© for é
+    rf"(?<=[a-zß-ÿ])[ÂÃ]{_T}|(?<![A-ZÀ-Þ])[ÂÃ]{_PLAIN_TAIL}|[ÂÃ]{_T}(?=[a-zà-ÿ])"  # Latin: Ã© for é
     rf"|(?<=[a-zß-ÿ])[ÄÅ]{_PLAIN_TAIL}"  # Central European: Å¡ for š
     rf"|(?:[ÎÏ]{_T}){{3,}}|(?:[ÐÑ]{_T}){{3,}}"  # Greek, Cyrillic
     rf"|â(?:€{_T}|„¢|‚¬|†{_T}|ˆ{_T}|œ{_T}|”{_T}|š{_T}|˜{_T}|ž{_T})"  # ’ “ – ™ € → ✅
-    rf"|(?:[ãä-é]{_PLAIN_TAIL}{_PLAIN_TAIL}){{3,}}"  # Chinese, Japanese, Korean
+    rf"|(?:[ãä-é]{_T}{_T}){{3,}}"  # Chinese, Japanese, Korean
     rf"|ðŸ{_T}{_T}"  # emoji
     r"|ï»¿|ï¿½"  # a byte order mark, a replacement character
 )

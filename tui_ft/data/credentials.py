@@ -39,7 +39,7 @@ _LOGIN = re.compile(
 )
 _ASSIGNED = re.compile(
     r"(?:password|passwd|pwd|passphrase|secret|api[_-]?key|access[_-]?key|auth[_-]?token|access[_-]?token|account[_-]?key)"
-    r"[\"']?\s{0,2}(?:=|:)\s{0,2}[\"']?(?P<value>[^\s\"'<>\[\](){},;$]{10,200})",
+    r"[\"']?\s{0,2}(?:=|:)\s{0,2}[\"']?(?P<value>[^\s\"'<>\[\](){},;$][^\s\"'<>\[\](){},;]{7,199})",
     re.I,
 )
 _MADE_UP = re.compile(

@@ -85,7 +85,7 @@ def _meaning(entity: re.Match[str]) -> str:
     char = html.unescape(entity[0]) if name[0] == "#" or name in html5 else entity[0]
     if char == "\N{NO-BREAK SPACE}":
         return " "
-    return char if char.isprintable() and char != "\N{REPLACEMENT CHARACTER}" else entity[0]
+    return char if char and char.isprintable() and char != "\N{REPLACEMENT CHARACTER}" else entity[0]
 
 
 def _near(text: str, found: re.Match[str]) -> str:
