@@ -78,6 +78,7 @@ def estimate(
         band=max(_band(dims, kind, method, train, device, guessed_dims), held.band),
         peak_at=peak.name,
         assumptions=tuple(_assumptions(dims, kind, method, train, device, guessed_dims)),
+        verified=False,
         scored=scored,
     )
 

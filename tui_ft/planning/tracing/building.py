@@ -91,16 +91,18 @@ def _quantise(base: Any, compute: torch.dtype) -> None:
 
 def _packed(module: Any, compute: torch.dtype) -> nn.Parameter:
     """A nf4 weight with its quantisation state, as `Params4bit` holds it on a GPU."""
-    from bitsandbytes.functional import QuantState
+    import bitsandbytes.functional
+
+    state: Any = bitsandbytes.functional.QuantState
 
     shape = torch.Size((module.out_features, module.in_features))
     blocks = -(-shape.numel() // 64)
     weight: Any = nn.Parameter(torch.empty(-(-shape.numel() // 2), 1, dtype=torch.uint8), requires_grad=False)
     weight.compress_statistics, weight.quant_type = True, "nf4"
-    nested = QuantState(
+    nested = state(
         absmax=torch.empty(-(-blocks // 256)), code=torch.empty(256), blocksize=256, dtype=torch.float32
     )
-    weight.quant_state = QuantState(
+    weight.quant_state = state(
         absmax=torch.empty(blocks, dtype=torch.uint8),
         shape=shape,
         code=torch.empty(16),
@@ -142,11 +144,11 @@ def _made_in(dtype: torch.dtype) -> Iterator[None]:
     default, to = torch.get_default_dtype(), nn.Module.to
     move = BaseTunerLayer._move_adapter_to_device_of_base_layer
     torch.set_default_dtype(dtype)
-    nn.Module.to = lambda self, *_, **__: self  # type: ignore[assignment, method-assign]
+    nn.Module.to = lambda self, *_, **__: self
     BaseTunerLayer._move_adapter_to_device_of_base_layer = lambda self, *_, **__: None
     try:
         yield
     finally:
         torch.set_default_dtype(default)
-        nn.Module.to = to  # type: ignore[method-assign]
+        nn.Module.to = to
         BaseTunerLayer._move_adapter_to_device_of_base_layer = move

@@ -28,7 +28,7 @@ class Peak:
     parts: Mapping[str, int] = field(default_factory=dict)
 
 
-class Ledger(TorchDispatchMode):
+class Ledger(TorchDispatchMode):  # type: ignore[misc]
     """Counts the bytes of all storages made under it, and remembers the peak of each moment.
 
     New storages belong to `part`; `moment` says what is going on. `scored` is the number of positions

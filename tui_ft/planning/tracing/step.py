@@ -1,4 +1,4 @@
-"""An optimizer step as the worker takes it, on fake tensors: the second of a run, when all states are there."""
+"""An optimizer step as the worker takes it, on fake tensors, when all states are there."""
 
 from __future__ import annotations
 

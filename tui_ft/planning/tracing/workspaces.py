@@ -29,9 +29,9 @@ def _attention_backward(query: torch.Tensor, key: torch.Tensor) -> int:
     """FlashAttention 2, mha_bwd: fp32 sums for dq, softmax_d, and dk and dv of all heads when they share."""
     rows, heads, length, width = query.shape
     padded = -(-length // 128) * 128
-    sums = rows * heads * padded * (-(-width // 32) * 32) * 4
-    shared = 2 * query.numel() * query.element_size() if key.shape[1] != heads else 0
-    return sums + rows * heads * padded * 4 + shared
+    sums: int = rows * heads * padded * (-(-width // 32) * 32) * 4
+    shared: int = 2 * query.numel() * query.element_size() if key.shape[1] != heads else 0
+    return int(sums + rows * heads * padded * 4 + shared)
 
 
 def answer(name: str, args: tuple[Any, ...], scored: int) -> torch.Tensor | None:
