@@ -45,7 +45,11 @@ def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
         )
     if objective in ("dpo", "kto", "orpo") and recipe.train.packing == "on":
         problems.append(
-            Problem(f"{objective} cannot pack rows", "train.packing", 'Set it to "off" or leave it out.')
+            Problem(
+                f'train.packing = "on" and method.objective = "{objective}" exclude each other',
+                "train.packing",
+                'Set it to "off" or leave it out: each pair of answers needs its own row.',
+            )
         )
     return problems
 

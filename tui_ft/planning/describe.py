@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tui_ft.planning.bill_text import bill_lines, span
 from tui_ft.planning.cost import at_price
 from tui_ft.planning.managed import dollars
-from tui_ft.planning.plan import Fit, Plan, Reason
+from tui_ft.planning.plan import Fit, FitPlan, Plan, Reason
 from tui_ft.planning.record import shown
 from tui_ft.text import GIB, count, excerpt
 
@@ -129,7 +129,13 @@ def settings(plan: Plan) -> list[Setting]:
 
 def plan_lines(plan: Plan, *, width: int = 80, ascii: bool = False) -> list[str]:  # noqa: A002
     """The whole plan as text, ending with what the user should read before starting."""
-    return [*_summary(plan, width, ascii=ascii), "", *_table(plan, width), *_cautions(plan, width)]
+    return [
+        *_summary(plan, width, ascii=ascii),
+        "",
+        *_table(plan, width),
+        *_other_ways(plan, width),
+        *_cautions(plan, width),
+    ]
 
 
 def _summary(plan: Plan, width: int, *, ascii: bool) -> Iterator[str]:  # noqa: A002
@@ -155,6 +161,23 @@ def _table(plan: Plan, width: int) -> Iterator[str]:
         yield from _folded(f"{line.label:<15}{line.value:<11}  {mark}{line.why}", width, 28)
     held_out = f"{plan.rows_validation:,} to watch, {plan.rows_test:,} for the final test"
     yield f"{'held out':<15}{held_out}"
+
+
+def way_text(way: FitPlan) -> str:
+    """`tight, 17.7 GiB, 4–11 min: rank 32 instead of 16, 0.5 GiB more`."""
+    fits = {"safe": "", "tight": "tight, ", "wont_fit": "does not fit, ", "unknown": ""}[way.fits]
+    time = f", {span(way.time_s)}" if way.time_s else ""
+    return f"{fits}{way.peak_bytes / GIB:,.1f} GiB{time}: {', '.join(way.reasons)}"
+
+
+def _other_ways(plan: Plan, width: int) -> Iterator[str]:
+    if plan.alternatives or plan.larger:
+        yield ""
+        yield "other ways"
+    for way in plan.alternatives:
+        yield from _folded(f"{way.title:<15}{way_text(way)}", width, 15)
+    if plan.larger:
+        yield from _folded(f"{'larger GPU':<15}{plan.larger.words}", width, 15)
 
 
 def _cautions(plan: Plan, width: int) -> Iterator[str]:

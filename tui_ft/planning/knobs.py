@@ -17,7 +17,7 @@ from tui_ft.planning.choose import rounded
 from tui_ft.planning.make import decide, measured
 from tui_ft.planning.plan import Fit, Plan, Range
 from tui_ft.planning.record import Record, shown
-from tui_ft.planning.ways import differences
+from tui_ft.planning.ways import differences, money_of
 from tui_ft.recipe import Recipe
 
 _RANKS = (4, 8, 16, 32, 64, 128, 256)
@@ -125,7 +125,7 @@ def _turn(case: Case, plan: Plan, then: Plan, value: Any, changes: dict[str, Any
         peak_bytes=then.memory.peak_bytes,
         more_bytes=then.memory.peak_bytes - plan.memory.peak_bytes,
         time_s=then.time_s,
-        money=then.money,
+        money=money_of(then),
         epochs=then.train.epochs,
         steps=then.steps,
         share_cut=case.lengths.share_cut(then.train.seq_len),

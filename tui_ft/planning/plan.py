@@ -164,7 +164,7 @@ class FitPlan:
     share_cut: float | None = None  # of the rows, which lose their end; None when lengths are unknown
     steps: int | None = None
     time_s: Range | None = None
-    money: Range | None = None
+    money: Range | None = None  # at the price that was given, else at typical ones
     verified: bool = False  # the memory was counted on the real model; else by formula
 
     @classmethod

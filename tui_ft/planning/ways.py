@@ -10,6 +10,7 @@ from tui_ft.planning.box import of_card
 from tui_ft.planning.case import Case
 from tui_ft.planning.catalogue import Card, cards
 from tui_ft.planning.choose import rounded
+from tui_ft.planning.cost import at_price
 from tui_ft.planning.memory import need
 from tui_ft.planning.plan import FitPlan, LargerGpu, Plan, Range
 from tui_ft.planning.relief import Changes, Decide, pinned, tried
@@ -36,7 +37,9 @@ def alternatives(case: Case, recipe: Recipe, plan: Plan, decide: Decide) -> tupl
 
     def add(title: str, changes: Changes) -> None:
         then = tried(case, recipe, changes, decide)
-        if then is not None and _essence(then) not in seen:
+        if then is None or (plan.fits == then.fits == "wont_fit" and _more(then, plan)):
+            return
+        if _essence(then) not in seen:
             seen.append(_essence(then))
             found.append(_row(case, plan, then, title, changes))
 
@@ -163,8 +166,13 @@ def _row(case: Case, plan: Plan, then: Plan, title: str, changes: Changes) -> Fi
         share_cut=case.lengths.share_cut(train.seq_len),
         steps=then.steps,
         time_s=then.time_s,
-        money=then.money,
+        money=money_of(then),
     )
+
+
+def money_of(plan: Plan) -> Range | None:
+    """Dollars at the price that was given, else at typical ones; None when there are none."""
+    return plan.money or at_price(plan.time_s, plan.costs.price if plan.costs else None)
 
 
 def differences(case: Case, plan: Plan, then: Plan) -> Iterator[str]:
@@ -195,13 +203,14 @@ def differences(case: Case, plan: Plan, then: Plan) -> Iterator[str]:
 
 def _gains(case: Case, plan: Plan, then: Plan) -> Iterator[str]:
     """What the plan on the larger card has that this one has not."""
+    before, after = (case.lengths.cut(length) for length in (plan.train.seq_len, then.train.seq_len))
     if _ORDER[then.fits] > _ORDER[plan.fits]:
-        yield "it fits"
+        cut = case.lengths.share_cut(then.train.seq_len)
+        yield f"it fits, cutting {percent(cut, digits=1)} of the rows" if after > before else "it fits"
     if _QUALITY[then.method.name] > _QUALITY[plan.method.name]:
         yield f"{_METHODS[then.method.name]} instead of {_METHODS[plan.method.name]}"
     if then.method.rank > plan.method.rank > 0:
         yield f"rank {then.method.rank} instead of {plan.method.rank}"
-    before, after = (case.lengths.cut(length) for length in (plan.train.seq_len, then.train.seq_len))
     if after < before:
         yield f"{before - after:,} more rows kept whole"
     if then.time_s and plan.time_s and then.time_s.high < _CLEARLY * plan.time_s.high:
@@ -217,6 +226,10 @@ def _sizes_above(have: int) -> Iterator[Card]:
         same = [card for card in group if card.memory_bytes <= most]
         yield max(same, key=lambda card: (card.price is not None, -_low(card), card.tflops or 0))
         least = most
+
+
+def _more(then: Plan, plan: Plan) -> bool:
+    return then.memory.peak_bytes >= plan.memory.peak_bytes
 
 
 def _low(card: Card) -> float:
