@@ -198,3 +198,26 @@ def test_a_mapping_that_does_not_fit_is_refused(
         choose(raw({"question": "a", "answer": "b"}), shape, columns)
     assert what in caught.value.what
     assert fix in caught.value.fix
+
+
+def test_the_mapping_comes_with_a_preview_of_one_row() -> None:
+    rows = raw(
+        {"query": "", "reply": "x"},
+        {"query": "\x1b[31mHi " + "there " * 20, "reply": {"a": 1}, "id": 7},
+        {"query": "later", "reply": "y"},
+    )
+    mapping = choose(rows)
+    assert list(mapping.preview) == ["prompt", "completion"]
+    assert mapping.preview["prompt"].startswith("Hi there")
+    assert len(mapping.preview["prompt"]) <= 60
+    assert mapping.preview["completion"] == '{"a": 1}'
+    corrected = choose(rows, columns={"prompt": "reply", "completion": "query"})
+    assert corrected.preview["prompt"] == '{"a": 1}'
+
+
+def test_an_unknown_shape_is_previewed_by_column() -> None:
+    assert choose(raw({"q": "Hi", "a": "Hello"})).preview == {"q": "Hi", "a": "Hello"}
+    deep: list[object] = []
+    for _ in range(5000):
+        deep = [deep]
+    assert choose(raw({"q": deep})).preview == {"q": "nested too deeply"}

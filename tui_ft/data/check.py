@@ -138,6 +138,7 @@ def to_json(report: DatasetReport) -> dict[str, Any]:
         "shape": report.mapping.shape,
         "columns": dict(report.mapping.columns),
         "confident": report.mapping.confident,
+        "preview": dict(report.mapping.preview),
         "columns_seen": list(report.columns),
         "paths": list(report.paths),
         "blocked": report.blocked,

@@ -81,9 +81,11 @@ def _notes(value: Any, text: str) -> tuple[tuple[str, str], ...]:
 
     Only a text with more names than the value has can hold one, so nearly no row is decoded again.
     """
-    written = text.count('":') + text.count('" :') - text.count('\\":') - text.count('\\" :')
+    written = text.count('":') + text.count('" :')
     try:
-        if written <= _names(value):
+        more = written - _names(value)
+        # Names in a text that is JSON itself are written \": and are none of the row's.
+        if more <= 0 or more <= text.count('\\":') + text.count('\\" :'):
             return ()
         _WATCHFUL.raw_decode(text)
     except _Twice as found:
@@ -118,7 +120,9 @@ def rows_of_lines(text: TextIO, name: str, before: int = 0) -> Iterator[RawRow |
             while (line := text.readline(MAX_ROW)) and not line.endswith("\n"):
                 pass
             continue
-        bare = line.strip(_BLANK)
+        bare = line.strip(" \t\r\n")
+        if line[0] == "\ufeff":
+            bare = bare.lstrip(_BLANK)
         if not bare:
             continue
         try:

@@ -130,11 +130,16 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class ColumnMapping:
-    """Which column plays which part, e.g. {"prompt": "question", "completion": "answer"}."""
+    """Which column plays which part, e.g. {"prompt": "question", "completion": "answer"}.
+
+    `preview` is what the first row that fits has in each part, as short sanitised excerpts; for an unknown
+    shape it is by column.
+    """
 
     shape: Shape
     columns: Mapping[str, str]
     confident: bool  # False: guessed from names, the user should look
+    preview: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from tui_ft.data.rows import ColumnMapping, RawRow, Shape
@@ -88,6 +88,31 @@ def choose(
 
     Raises InputError for parts or columns that do not exist.
     """
+    mapping = _choose(rows, shape, columns)
+    shown = mapping.columns or {column: column for column in columns_of(rows)[:12]}
+    return replace(mapping, preview=_preview(rows, shown))
+
+
+def _preview(rows: Sequence[RawRow], columns: Mapping[str, str]) -> dict[str, str]:
+    """What the first row with something in every part has in them; else the first row that has anything."""
+    for fits in (all, any):
+        for row in rows:
+            values = {part: row.values.get(column) for part, column in columns.items()}
+            if fits(value not in (None, "") for value in values.values()):
+                return {part: _shown(value) for part, value in values.items() if value is not None}
+    return {}
+
+
+def _shown(value: Any) -> str:
+    try:
+        return excerpt(
+            value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=repr)
+        )
+    except RecursionError:
+        return "nested too deeply"
+
+
+def _choose(rows: Sequence[RawRow], shape: str, columns: Mapping[str, str] | None) -> ColumnMapping:
     given = dict(columns or {})
     seen = columns_of(rows)
     if shape == "auto" and not given:
