@@ -94,6 +94,29 @@ def test_published_throughput_lies_in_the_range(
     assert fast / slow < WIDEST
 
 
+QWEN_7B_V1 = (Dims(32, 4096, 11008, 32, 32, 128, 151936, tied=False), 7.72e9, "qwen2", A100)
+QWEN_2B_V1 = (Dims(24, 2048, 5504, 16, 16, 128, 151936, tied=False), 1.84e9, "qwen2", A100)
+
+
+# Qwen's README, A100 80 GB: seconds for 8 rows, one at once, of 256, 512, 1024, 2048, 4096 and 8192 tokens.
+# Transformers and peft; the quantised base is GPTQ.
+@pytest.mark.parametrize(
+    ("model", "name", "seconds"),
+    [
+        (QWEN_7B_V1, "lora", (1.2, 1.5, 2.8, 5.2, 10.1, 21.3)),
+        (QWEN_7B_V1, "qlora", (3.0, 3.0, 3.5, 7.0, 11.6, 22.3)),
+        (QWEN_2B_V1, "qlora", (1.4, 1.4, 1.4, 2.0, 3.4, 6.5)),
+        (QWEN_2B_V1, "full", (2.1, 2.2, 2.2, 2.3, 2.8, 5.6)),
+    ],
+)
+def test_published_steps_of_one_row_lie_in_the_range(
+    model: tuple[Dims, float, str, Hardware], name: str, seconds: tuple[float, ...]
+) -> None:
+    for length, measured in zip((256, 512, 1024, 2048, 4096, 8192), seconds, strict=True):
+        slow, fast = tokens_per_second(*model, name, length, 1)
+        assert slow <= 8 * length / measured <= fast
+
+
 @pytest.mark.parametrize(("name", "measured"), [("lora", 7299), ("lora", 6010), ("full", 2328)])
 def test_published_throughput_of_short_rows_lies_in_the_range(name: str, measured: float) -> None:
     slow, fast = tokens_per_second(LLAMA_3B, 3.21e9, "llama", L40S, name, 230, 4, checkpointing=False)

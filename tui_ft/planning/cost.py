@@ -19,6 +19,9 @@ _SMALL = Range(0.05, 0.50)
 # Tokens at once at which half of that is reached: LLaMA-Factory's series from 1k to 16k tokens says 400;
 # half and twice that, since it is one model on one card.
 _HALF_RATE = Range(200, 800)
+# Seconds a layer of a micro-batch takes at least, however few its tokens: Python starts its kernels one by
+# one. Qwen's README, A100, one row at once: 4.7 (LoRA) to 12 ms (quantised, full).
+_LAUNCH_S = Range(2e-3, 12e-3)
 _UNMEASURED = 0.6  # the low end on generations nobody has published a run of: Hopper, Blackwell
 # FLOP/s of one core, measured with SmolLM2-135M: LoRA and full in fp32, LoRA in bf16, QLoRA in bf16.
 _CORE_FP32, _CORE_BF16, _CORE_NF4_BF16 = 0.06e12, 0.115e12, 0.088e12
@@ -127,8 +130,12 @@ def spent(
     if rate is None:
         return Spent(None, None, None, basis)
     per_token = flops_per_token(dims, active, method, train, work.row_tokens)
-    steps = _over(per_token * work.train_tokens, rate)
-    evaluation = _over(per_token * forward_share(method, train) * work.eval_tokens, rate)
+    forward = forward_share(method, train)
+    floor = _launching(box, dims, train, work.row_tokens)
+    steps = _slower(_over(per_token * work.train_tokens, rate), floor, work.train_tokens)
+    evaluation = _slower(
+        _over(per_token * forward * work.eval_tokens, rate), floor, forward * work.eval_tokens
+    )
     saving = _saving(steps, train, work, checkpoint_bytes)
     training = Range(steps.low + saving.low, steps.high + saving.high)
     share = 1 / max(work.passes, 1e-9)
@@ -246,7 +253,7 @@ def _rate(
         if active >= least:
             shares, basis = measured, "published runs on A100, RTX 3090, RTX 4090 and L40S"
             break
-    at_once = max(1.0, row_tokens * (1 if train.packing else train.micro_batch))
+    at_once = _at_once(train, row_tokens)
     low = shares.low * at_once / (at_once + _HALF_RATE.high)
     high = shares.high * at_once / (at_once + _HALF_RATE.low)
     if box.capability >= (9, 0):
@@ -254,8 +261,25 @@ def _rate(
     return Range(low * box.tflops * 1e12, high * box.tflops * 1e12), basis
 
 
+def _at_once(train: TrainPlan, row_tokens: float) -> float:
+    """Tokens of a micro-batch. Packed rows lie in one long one already."""
+    return max(1.0, row_tokens * (1 if train.packing else train.micro_batch))
+
+
 def _over(flops: float, rate: Range) -> Range:
     return Range(flops / rate.high, flops / rate.low)
+
+
+def _launching(box: Box, dims: Dims, train: TrainPlan, row_tokens: float) -> Range:
+    """Seconds a token takes at least, for what happens once for each layer of a micro-batch."""
+    if box.device == "cpu":
+        return Range(0, 0)
+    layers = dims.layers / _at_once(train, row_tokens)
+    return Range(_LAUNCH_S.low * layers, _LAUNCH_S.high * layers)
+
+
+def _slower(seconds: Range, floor: Range, tokens: float) -> Range:
+    return Range(max(seconds.low, floor.low * tokens), max(seconds.high, floor.high * tokens))
 
 
 def _loading(parameters: int) -> Range:
