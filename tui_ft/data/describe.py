@@ -22,6 +22,7 @@ def report_lines(report: DatasetReport) -> list[str]:
     lines += _rows("findings", _severities(report))
     lines += _rows("rows", _counts(report))
     lines += _rows("columns", _mapping(report))
+    lines += _preview(report)
     lines += _rows("split", _split(report))
     lines += _labels(report)
     lines += _rows("tokens", _lengths(report.lengths))
@@ -78,6 +79,14 @@ _ANSWERS = {
 def _mapping(report: DatasetReport) -> str:
     parts = ", ".join(f"{part} = {excerpt(column, 30)}" for part, column in report.mapping.columns.items())
     return parts if report.mapping.confident else f"{parts} (guessed from the names: please check)"
+
+
+def _preview(report: DatasetReport) -> Iterator[str]:
+    """What one row has in each part, where the mapping is a guess or there is none."""
+    if report.mapping.confident:
+        return
+    for part, seen in report.mapping.preview.items():
+        yield f"{'':9}{excerpt(part, 20)}: {excerpt(seen, 48)}"
 
 
 def _split(report: DatasetReport) -> str:
