@@ -384,3 +384,17 @@ def test_rows_much_alike_are_dropped_after_a_yes(write_rows: WriteRows) -> None:
     assert {offer.id: offer.applied for offer in report.offers} == {"copies": False, "near-duplicates": True}
     report = fix(path, yes=["copies", "near-duplicates"], force=True)
     assert (report.kept, report.waiting) == (58, ())
+
+
+@pytest.mark.parametrize(
+    ("damaged", "mended"),
+    [
+        ("in her possession all along â\x80\x94 and", "in her possession all along — and"),
+        ("CafÃ\x89 and ð\x9f\x98\x80", "CafÉ and 😀"),
+        (r"so \(" + "\x0crac{1}{2}" + r"\) of it", r"so \(\frac{1}{2}\) of it"),
+        ("\x08egin{x} \x08 page\x0cbreak", r"\begin{x}  pagebreak"),
+    ],
+)
+def test_damage_is_mended_rather_than_removed(damaged: str, mended: str) -> None:
+    mapping = ColumnMapping("text", {"text": "text"}, confident=True)
+    assert edit_texts({"text": damaged}, mapping, TEXT_EDITS)[0] == {"text": mended}

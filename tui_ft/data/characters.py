@@ -48,6 +48,9 @@ _MOJIBAKE = re.compile(
     rf"|(?:[ãä-é]{_T}{_T}){{3,}}"  # Chinese, Japanese, Korean
     rf"|ðŸ{_T}{_T}"  # emoji
     r"|ï»¿|ï¿½"  # a byte order mark, a replacement character
+    # The same by way of Latin-1, which leaves control characters behind: no text has them after a letter.
+    r"|[\xc2-\xdf][\x80-\x9f]|[\xe0-\xef](?:[\x80-\x9f][\x80-\xbf]|[\x80-\xbf][\x80-\x9f])"
+    r"|[\xf0-\xf4](?=[\x80-\xbf]{0,2}[\x80-\x9f])[\x80-\xbf]{3}"
 )
 _LOST = re.compile("\ufffd|â€(?=[\\s.,;:!?)a-zA-Z]|$)")
 # Nearly no text has any of these among its characters beyond ASCII.

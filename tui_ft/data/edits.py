@@ -23,6 +23,14 @@ _NO_TEXT = frozenset({"label", "tools"})
 _SAID = ("content", "value", "reasoning_content", "reasoning", "thinking")
 _ROUNDS = 20
 _BLANK_LINES = re.compile(r"\A(?:[ \t]*\r?\n)+")
+# What \f, \b, \a and \v become in a string, before the rest of a command of LaTeX.
+_ESCAPES: Final = {"\x0c": "\\f", "\x08": "\\b", "\x07": "\\a", "\x0b": "\\v"}
+_EATEN = re.compile(
+    r"\x0c(?=rac\b|orall\b|box\b|loor\b|lat\b)"
+    r"|\x08(?=eta\b|egin\b|ar\b|oxed\b|inom\b|ig[lr]?\b|ullet\b|mod\b|f\b)"
+    r"|\x07(?=lpha\b|pprox\b|ngle\b|lign\b|st\b|rc(?:sin|cos|tan)\b)"
+    r"|\x0b(?=ec\b|ar(?:epsilon|phi|theta)\b|dots\b|ert\b)"
+)
 _INDENTED = re.compile(r"\A(?:  |\t)")
 
 
@@ -42,10 +50,15 @@ def trimmed(text: str) -> str:
     return bare if _INDENTED.match(bare) else bare.lstrip()
 
 
+def without_control_characters(text: str) -> str:
+    """The text without control characters; \\frac and its like come back where an escape ate them."""
+    return without_control(_EATEN.sub(lambda found: _ESCAPES[found[0]], text))
+
+
 # In this order: what reads as a control character in wrongly decoded text is a part of a letter there.
 TEXT_EDITS: Final[Mapping[str, Edit]] = {
     "mojibake": mended,
-    "control-characters": without_control,
+    "control-characters": without_control_characters,
     "invisible-characters": without_invisible,
     "html-remnants": unescaped,
     "outer-whitespace": trimmed,

@@ -90,7 +90,8 @@ def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
             sources = locate(paths, base)
             rows = sample(sources)
             shape, columns = (data.format, data.columns) if part != "mix" else ("auto", {})
-            inputs.append(_input(part, sources, rows, choose(rows, shape, columns)))
+            deciding = {data.stratify, data.group_by, data.split_by_time}
+            inputs.append(_input(part, sources, rows, choose(rows, shape, columns), deciding))
         except InputError as error:
             problems.extend(error.problems)
     if problems:
@@ -99,9 +100,16 @@ def open_inputs(data: Data, base: Path) -> tuple[Input, ...]:
     return tuple(inputs)
 
 
-def _input(part: Part, sources: tuple[Source, ...], rows: Sequence[RawRow], mapping: ColumnMapping) -> Input:
+def _input(
+    part: Part,
+    sources: tuple[Source, ...],
+    rows: Sequence[RawRow],
+    mapping: ColumnMapping,
+    deciding: set[str],
+) -> Input:
+    """`deciding` are columns that only decide which rows are held out."""
     needed = {mapping.columns[name] for name in PARTS[mapping.shape].required}
-    used = {*mapping.columns.values(), ORIGIN}
+    used = {*mapping.columns.values(), *deciding, ORIGIN}
     fitting = columns_of(row for row in rows if needed <= row.values.keys())
     unused = tuple(column for column in fitting if column not in used and mapping.shape != "unknown")
     return Input(part, sources, mapping, columns_of(rows), unused, tuple(rows))
