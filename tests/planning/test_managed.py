@@ -32,7 +32,7 @@ def test_the_sentence_says_when_and_to_check() -> None:
     text = sentence(compare(1_200_000, 70_000_000_000), 1_200_000)
     assert "the same 1.2M tokens" in text
     assert "$10–14 at Amazon Bedrock" in text
-    assert "November 2026" in text
+    assert "prices of 2026" in text
     assert "check" in text
     assert sentence((), 5) == ""
 
@@ -41,6 +41,7 @@ def test_the_sentence_says_when_and_to_check() -> None:
     ("low", "high", "text"),
     [
         (0.001, 0.009, "under $0.01"),
+        (0.001, 0.02, "up to $0.02"),
         (0.351, 0.48, "$0.35–0.48"),
         (2, 2, "$2.00"),
         (9.6, 14.4, "$10–14"),

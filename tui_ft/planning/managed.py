@@ -37,14 +37,16 @@ def sentence(offers: Sequence[ManagedCost], tokens: int) -> str:
         return ""
     at = ", ".join(f"{dollars(offer.low, offer.high)} at {offer.provider}" for offer in offers)
     amount = f"{tokens / 1e6:,.1f}M" if tokens >= 1e6 else f"{tokens:,}"
-    dates = " and ".join(sorted({offer.as_of for offer in offers}))
-    return f"the same {amount} tokens at a managed API: about {at} (prices of {dates}; check them)"
+    years = " and ".join(sorted({offer.as_of.split()[-1] for offer in offers}))
+    return f"the same {amount} tokens at a managed API: about {at} (prices of {years}; check them)"
 
 
 def dollars(low: float, high: float) -> str:
-    """`$0.35–0.48`; whole dollars from 10 on, `under $0.01` below a cent."""
+    """`$0.35–0.48`; whole dollars from 10 on, `up to $0.02` from less than half a cent."""
     if high < 0.01:
         return "under $0.01"
+    if low < 0.005:
+        return f"up to ${high:,.2f}"
     ends = [f"{value:,.0f}" if high >= 10 else f"{value:,.2f}" for value in (low, high)]
     return f"${ends[0]}" if ends[0] == ends[1] else f"${ends[0]}–{ends[1]}"
 
