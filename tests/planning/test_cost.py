@@ -6,13 +6,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from tests.planning.situations import A100, LLAMA_8B, LLAMA_70B, RTX_4090, SMOLLM2, cpu_box, gpu_box
 from tui_ft.hardware.facts import Hardware
 from tui_ft.models.facts import Dims
 from tui_ft.planning import cost
 from tui_ft.planning.box import Box, of_card, of_hardware
-from tui_ft.planning.catalogue import get
+from tui_ft.planning.catalogue import Card, cards, get
 from tui_ft.planning.plan import UNDECIDED, MethodPlan, Price, Range, TrainPlan
 
 MISTRAL_7B = Dims(32, 4096, 14336, 32, 8, 128, 32000, tied=False)
@@ -307,3 +309,48 @@ def test_larger_models_take_longer() -> None:
     large = tokens_per_second(LLAMA_70B, 70.6e9, "llama", A100, "qlora", 2048, 1)
     small = tokens_per_second(*LLAMA3, "qlora", 2048, 1)
     assert large[1] < small[0]
+
+
+@settings(max_examples=60)
+@given(
+    card=st.sampled_from(cards()),
+    name=st.sampled_from(["lora", "qlora", "full"]),
+    seq=st.integers(16, 32_768),
+    micro_batch=st.integers(1, 64),
+    checkpointing=st.booleans(),
+    packing=st.booleans(),
+    passes=st.floats(0.1, 10),
+    evaluations=st.integers(0, 30),
+)
+def test_ranges_are_ordered_and_more_work_never_takes_less(
+    card: Card,
+    name: Any,
+    seq: int,
+    micro_batch: int,
+    checkpointing: bool,
+    packing: bool,
+    passes: float,
+    evaluations: int,
+) -> None:
+    method, train = plan_of(name, seq, micro_batch, checkpointing=checkpointing, packing=packing)
+    active = cost.active_weights(LLAMA_8B, None, "llama")
+
+    def of(rows: int) -> cost.Spent:
+        work = cost.Work(rows * seq * passes, evaluations * rows * seq / 10, seq, passes, evaluations)
+        return cost.spent(
+            of_card(card), LLAMA_8B, 8_030_261_248, active, method, train, work, checkpoint_bytes=1 << 29
+        )
+
+    few, many = of(100), of(200)
+    if few.run is None:
+        assert card.tflops is None or not card.bf16
+        return
+    for less, more in zip(_parts(few), _parts(many), strict=True):
+        assert 0 <= less.low <= less.high
+        assert less.low <= more.low
+        assert less.high <= more.high
+    assert few.run.low >= _parts(few)[0].low
+
+
+def _parts(taken: cost.Spent) -> list[Range]:
+    return [part for part in (taken.training, taken.evaluation, taken.one_more_epoch) if part is not None]
