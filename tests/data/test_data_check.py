@@ -227,7 +227,7 @@ def test_leakage_across_given_files(write_rows: WriteRows) -> None:
 
 
 def test_the_answers_the_limit_cuts(write_rows: WriteRows, chatml: ChatTokenizer) -> None:
-    rows = [{"prompt": f"{i}?", "completion": LONG * (6 if i < 3 else 1)} for i in range(250)]
+    rows = [{"prompt": f"{i}?", "completion": (LONG * (6 if i < 3 else 1)).strip()} for i in range(250)]
     rows[9]["prompt"] = LONG * 20
     report = run(write_rows(rows), chatml, 64)
     cut, lost = found(report, "answer-cut"), found(report, "prompt-too-long")

@@ -144,7 +144,7 @@ def entries() -> Iterable[Entry]:
         r'"Hello\n\n"',
     )
     yield Entry(
-        "html-remnants", "warning", "{rows} hold|holds HTML tags or entities, and is not about HTML.",
+        "html-remnants", "warning", "{rows} hold|holds HTML tags or entities in a text on other things.",
         "The model learns to write them.",
         "Remove the tags and put characters in the place of entities.",
         '"Fish &amp; chips<br>Salad&nbsp;"',

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from tui_ft.data.json_fields import Field, Fields, json_schema
@@ -20,7 +20,6 @@ _NOTHING: Final = object()
 _TASK = 0.8
 # So many objects have to share a field before there is a schema to speak of.
 _FEWEST = 20
-_EXCEPTION = 0.05
 # A value that came once is odd when the others came often.
 _OFTEN = 10
 _ODD_VALUES = 2
@@ -109,9 +108,12 @@ class JsonAnswers:
             tally.take("broken-json", self._broken)
         self._state_fences(tally)
         if self._have_schema:
-            for path in self._fields.required():
+            required = self._fields.required()
+            for shape, places in self._fields.shapes.items():
+                if words := self._faults(shape, required):
+                    places.tell(tally, "json-schema", words)
+            for path in required:
                 self._state_field(path, self._fields.fields[path], tally)
-            self._state_misnamed(tally)
 
     def _state_fences(self, tally: Tally) -> None:
         if not self._fenced.count:
@@ -123,12 +125,23 @@ class JsonAnswers:
             what = f"{count(self._fenced.count, 'answer')} stand in a ``` fence, {self._bare.count:,} do not."
             tally.state("fenced-json", rarer.count, what=what, severity="warning")
 
+    def _faults(self, shape: frozenset[str], required: Sequence[str]) -> str:
+        """What objects with these fields lack, in words; "" when they are complete."""
+        lacking = [path for path in required if path not in shape and self._fields.fits(path, shape)]
+        others = [path for path in shape if path not in required]
+        said: list[str] = []
+        for path in lacking:
+            misnamed = next((other for other in others if _misnamed(other, path)), None)
+            name = excerpt(path, 40)
+            if misnamed is not None:
+                said.append(f"{excerpt(misnamed, 40)}, elsewhere {name}")
+            else:
+                have, rows = self._fields.fields[path].rows, self._fields.possible(path)
+                said.append(f"{name} is missing; {have:,} of {count(rows, 'row')} have it")
+        return "; ".join(said)
+
     def _state_field(self, path: str, field: Field, tally: Tally) -> None:
-        name, rows = excerpt(path, 40), self._fields.possible(path)
-        if (lacking := self._fields.lacking(path)).count:
-            lacking.tell(
-                tally, "json-schema", f"{name} is missing; {field.rows:,} of {count(rows, 'row')} have it"
-            )
+        name = excerpt(path, 40)
         for kind, places in field.types.items():
             if field.usual_type and kind not in (field.usual_type, "null"):
                 places.tell(tally, "json-schema", f"{name} is {_a(kind)}, usually {_a(field.usual_type)}")
@@ -147,19 +160,12 @@ class JsonAnswers:
             elif value in odd and len(odd) <= _ODD_VALUES and min(choices.values()) >= _OFTEN:
                 odd[value].tell(tally, "odd-values", f"{words}, which no other row has")
 
-    def _state_misnamed(self, tally: Tally) -> None:
-        """Rare fields whose name is nearly that of a usual one."""
-        required = self._fields.required()
-        for path, field in self._fields.fields.items():
-            if path in required or path.endswith(("[]", ".")) or field.rows > _EXCEPTION * self._fields.rows:
-                continue
-            parent, _, name = path.rpartition(".")
-            for usual in required:
-                if usual.rpartition(".")[0] == parent and misspelt(name, usual.rpartition(".")[2]):
-                    places = Places()
-                    for seen in field.types.values():
-                        places.merge(seen)
-                    places.tell(tally, "json-schema", f"{excerpt(path, 40)}, elsewhere {excerpt(usual, 40)}")
+
+def _misnamed(path: str, usual: str) -> bool:
+    """Whether a field stands where the usual one does and has nearly its name."""
+    parent, _, name = path.rpartition(".")
+    usual_parent, _, usual_name = usual.rpartition(".")
+    return parent == usual_parent and misspelt(name, usual_name)
 
 
 def _parsed(text: str) -> Any:

@@ -116,15 +116,7 @@ class Fields:
 
     def possible(self, path: str) -> int:
         """How many objects could have this field: those that have what it stands in."""
-        return sum(places.count for shape, places in self.shapes.items() if self._fits(path, shape))
-
-    def lacking(self, path: str) -> Places:
-        """The objects that have what the field stands in, but not the field."""
-        lacking = Places()
-        for shape, places in self.shapes.items():
-            if path not in shape and self._fits(path, shape):
-                lacking.merge(places)
-        return lacking
+        return sum(places.count for shape, places in self.shapes.items() if self.fits(path, shape))
 
     def required(self) -> list[str]:
         """The fields nearly all objects have, in the order they first came."""
@@ -134,7 +126,9 @@ class Fields:
             if not path.endswith(("[]", ".")) and field.rows >= max(2, _USUAL * self.possible(path))
         ]
 
-    def _fits(self, path: str, shape: frozenset[str]) -> bool:
+    @staticmethod
+    def fits(path: str, shape: frozenset[str]) -> bool:
+        """Whether an object with these fields has what the field stands in."""
         parent = path.rpartition(".")[0]
         # A null where an object could be has no fields to lack.
         return not parent or f"{parent}." in shape

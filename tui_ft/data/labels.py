@@ -61,7 +61,7 @@ class Labels:
         """What is wrong with the labels."""
         counts = self.counts
         slips = {label: meant for label in counts if (meant := _meant(label, counts))}
-        for label, meant in slips.items():
+        for label, meant in sorted(slips.items(), key=lambda slip: counts[slip[0]]):
             words = f"{excerpt(label, 40)}, elsewhere {excerpt(meant, 40)}"
             self._places[label].tell(tally, "misspelt-labels", words)
         sound = {label: number for label, number in counts.items() if label not in slips}
