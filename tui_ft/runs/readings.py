@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -107,6 +108,6 @@ def host(event: Event) -> HostGauge | None:
 
 
 def whole(value: object) -> int | None:
-    """A whole number; None for anything that is no number."""
+    """A whole number; None for anything that is no finite number."""
     found = number(value)
-    return None if found is None else int(found)
+    return None if found is None or not math.isfinite(found) else int(found)

@@ -10,7 +10,7 @@ from tui_ft.planning.ladder import command
 from tui_ft.planning.plan import Range
 from tui_ft.runs.events import Event
 from tui_ft.runs.readings import number, whole
-from tui_ft.text import duration, excerpt, gib
+from tui_ft.text import duration, excerpt, gib, sanitize
 
 PARTS = ("forward", "backward", "optimizer", "evaluation", "save")
 
@@ -23,6 +23,10 @@ class Offer:
     words: str
     needs_bytes: int | None
     fits: bool  # by the estimate, corrected by what was just seen
+
+    def command(self, recipe: str) -> str:
+        """The command that starts the run anew with these changes."""
+        return sanitize(command(recipe, self.changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Trial:
         values = asdict(self)
         values["time_s"] = None if self.time_s is None else {"low": self.time_s.low, "high": self.time_s.high}
         if self.offer is not None:
-            values["offer"]["command"] = command(recipe, self.offer.changes)
+            values["offer"]["command"] = self.offer.command(recipe)
         return values
 
     def lines(self, recipe: str) -> Iterator[str]:
@@ -64,7 +68,7 @@ class Trial:
                 "" if self.offer.fits else ", still too much"
             )
             yield f"next step down, {fits}: {self.offer.words}"
-            yield command(recipe, self.offer.changes)
+            yield self.offer.command(recipe)
 
     def words(self) -> str:
         """What it showed, in one sentence."""
@@ -80,7 +84,7 @@ class Trial:
         if self.predicted_bytes is not None:
             memory += f", {gib(self.predicted_bytes, digits=2)} predicted"
             if self.ratio is not None:
-                memory += f" ({self.ratio - 1:+.0%})"
+                memory += f" ({100 * (self.ratio - 1):+.0f} %)"
         speed = f"; {self.tokens_per_s:,.0f} tokens/s" if self.tokens_per_s else ""
         span = self.time_s
         takes = f"; the run takes {duration(span.low)} to {duration(span.high)}" if span else ""
