@@ -360,3 +360,43 @@ def test_a_mutated_document_loses_no_line_number(
     except InputError:
         rows = []  # nothing like JSON any more, or bytes of another encoding
     assert all(1 <= row.line <= bytes(good).count(b"\n") + 1 for row in rows)
+
+
+def test_a_string_without_end_is_given_up_quickly(tmp_path: Path) -> None:
+    # A pattern that goes back letter by letter takes minutes and gigabytes for this.
+    rows = read_bytes(tmp_path, "x.json", b'[{"a":"1"},\n{"a":"' + b"x" * (3 << 20) + b"\n")
+    assert [row.line for row in rows] == [1, 2]
+    assert isinstance(rows[1], Unreadable)
+
+
+def test_a_damaged_batch_says_how_far_it_is_sound(tmp_path: Path) -> None:
+    table = pa.table({"a": [f"row {i}" for i in range(3000)]})
+    with pa.OSFile(str(tmp_path / "x.arrow"), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table, max_chunksize=1000)
+    content = (tmp_path / "x.arrow").read_bytes().replace(b"row 2500", b"row 2\xff00")
+    with pytest.raises(InputError, match="damaged after row 2,000"):
+        read_bytes(tmp_path, "x.arrow", content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a": ["1", "2"], "b": ["3", "4"]}',
+        b'{\n"a": {"0": "1", "1": "2"},\n"b": {"0": "3", "1": "4"}\n}',
+    ],
+)
+def test_columns_are_not_taken_for_a_row(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(InputError, match="columns, not rows"):
+        read_bytes(tmp_path, "x.json", content)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"a": ["1"], "b": ["3"]}',
+        b'{"a": ["1", "2"], "b": "3"}',
+        b'{"a": {"x": "1", "y": "2"}, "b": {"x": "1"}}',
+    ],
+)
+def test_a_row_of_lists_is_a_row(tmp_path: Path, content: bytes) -> None:
+    assert found(read_bytes(tmp_path, "x.json", content)) == [(1, json.loads(content))]

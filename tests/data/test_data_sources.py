@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
+import os
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
+from tui_ft.data import sources
 from tui_ft.data.kinds import kind_of, split_of
 from tui_ft.data.sources import locate
 from tui_ft.errors import InputError
@@ -158,3 +162,51 @@ def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
 
     os.mkfifo(tmp_path / "x.jsonl")
     assert problem(tmp_path, "x.jsonl")[0] == "this is neither a file nor a folder"
+
+
+def test_links_that_lead_nowhere_or_in_a_circle_are_told(tmp_path: Path) -> None:
+    (tmp_path / "gone.jsonl").symlink_to("deleted.jsonl")
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    assert problem(tmp_path, "gone.jsonl")[0] == "this is a link to deleted.jsonl, where nothing is"
+    assert problem(tmp_path, "loop.jsonl")[0] == "cannot be read: Too many levels of symbolic links"
+
+
+def test_a_folder_that_holds_itself_is_read_once(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/a.jsonl").write_bytes(ROW)
+    (tmp_path / "data/self").symlink_to(".")
+    (tmp_path / "data/up").symlink_to("..")
+    assert [source.name for source in locate(["data"], tmp_path)] == ["data/a.jsonl"]
+
+
+@pytest.mark.parametrize("path", ["x" * 300, "a\0b", "/dev/zero", "/dev/null"])
+def test_paths_no_file_can_have_are_refused(tmp_path: Path, path: str) -> None:
+    what, _ = problem(tmp_path, path)
+    assert what.startswith(("cannot be read", "there is no such file", "this is neither a file nor a folder"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_files_and_folders_without_permission_are_told(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(ROW)
+    (tmp_path / "x.jsonl").chmod(0)
+    (tmp_path / "data" / "closed").mkdir(parents=True)
+    (tmp_path / "data" / "closed").chmod(0)
+    try:
+        assert problem(tmp_path, "x.jsonl")[0] == "cannot be read: Permission denied"
+        assert problem(tmp_path, "data")[0] == "a folder in it cannot be read: Permission denied"
+    finally:
+        (tmp_path / "data" / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("name", ["x.jsonl.gz", "x.jsonl.zst"])
+def test_a_bomb_is_not_unpacked(tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "_UNPACKED", 1 << 20)
+    content = ROW + b" " * (40 << 20)
+    packed = (
+        gzip.compress(content) if name.endswith("gz") else pa.compress(content, codec="zstd", asbytes=True)
+    )
+    (tmp_path / name).write_bytes(packed)
+    assert (
+        problem(tmp_path, name)[0]
+        == "the file unpacks to more than 400 times its size, which no text of use does"
+    )

@@ -149,7 +149,33 @@ def rows_of_document(text: TextIO, name: str) -> Iterator[RawRow | Unreadable]:
     elif _wraps_rows(window):
         yield from _wrapped(window, name)
     else:
-        yield from _items(window, name, closing="")
+        items = _items(window, name, closing="")
+        first = next(items, None)
+        if isinstance(first, RawRow) and not window.peek() and _is_table(first.values):
+            raise InputError(
+                "the file holds columns, not rows",
+                where=name,
+                fix="Write it by rows; in pandas: to_json(path, orient='records', lines=True).",
+            )
+        if first is not None:
+            yield first
+        yield from items
+
+
+def _is_table(values: Mapping[str, Any]) -> bool:
+    """True for a table as pandas writes it by columns: as lists, or as objects with row numbers for names."""
+    columns = list(values.values())
+    if not columns:
+        return False
+    if all(type(column) is dict for column in columns):
+        names = [list(column) for column in columns]
+        return (
+            len(names[0]) > 1 and all(held == names[0] for held in names) and all(map(str.isdigit, names[0]))
+        )
+    if len(columns) < 2 or not all(type(column) is list for column in columns):
+        return False
+    plain = not any(isinstance(cell, Mapping | list) for column in columns for cell in column)
+    return plain and len(columns[0]) > 1 and len({len(column) for column in columns}) == 1
 
 
 class _Window:
@@ -323,9 +349,10 @@ def _row(value: Any, name: str, line: int, text: str) -> RawRow | Unreadable:
     kind = {list: "a list", str: "a string", bool: "true or false", type(None): "null"}.get(
         type(value), "a number"
     )
-    return Unreadable(
-        name, line, f"a row has to be an object with named fields, this is {kind}", excerpt(text)
-    )
+    what = f"a row has to be an object with named fields, this is {kind}"
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        what += " that holds JSON: the row was written as JSON twice"
+    return Unreadable(name, line, what, excerpt(text))
 
 
 def _words(error: Exception, text: str, *, cut: bool) -> str:

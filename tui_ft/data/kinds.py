@@ -104,7 +104,9 @@ def _kind_by_content(head: bytes, named: Kind | None, where: str) -> Kind | None
         return "jsonl" if len(lines) == 2 and all(map(_is_object, lines)) else "text"
     if kind := _json_kind(bare, named):
         return kind
-    if named == "jsonl" and not any(line.lstrip().startswith((b"{", b"[")) for line in head.split(b"\n")):
+    if named == "jsonl" and not any(
+        line.lstrip().startswith((b"{", b"[", b'"{')) for line in head.split(b"\n")
+    ):
         return None
     return named if named in ("jsonl", "csv", "tsv") else None
 

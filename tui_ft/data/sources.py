@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import os
 import stat
 import zlib
 from collections.abc import Iterator, Sequence
@@ -143,7 +144,7 @@ def _shards(folder: Path, shown: str, base: Path) -> list[Source]:
     """All data files of a folder that belong together. Raises InputError when they do not."""
     files = [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(_inside(folder, shown))
         if path.is_file()
         and kind_by_name(path.name)
         and path.name not in _METADATA
@@ -169,6 +170,16 @@ def _shards(folder: Path, shown: str, base: Path) -> list[Source]:
             fix="Name the training file in [data] path and the others in validation_path and test_path.",
         )
     return [_source(path, _shown(path, base)) for path in files]
+
+
+def _inside(folder: Path, shown: str) -> Iterator[Path]:
+    """All files below a folder. Links to folders are not followed, so a loop of them ends."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"a folder in it cannot be read: {_words(error)}", where=shown)
+
+    for parent, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(parent) / name for name in names)
 
 
 def _source(path: Path, shown: str) -> Source:
