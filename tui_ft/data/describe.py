@@ -78,6 +78,8 @@ _ANSWERS = {
 
 def _mapping(report: DatasetReport) -> str:
     parts = ", ".join(f"{part} = {excerpt(column, 30)}" for part, column in report.mapping.columns.items())
+    if not parts:
+        return "none is known; one row has" if report.mapping.preview else "none"
     return parts if report.mapping.confident else f"{parts} (guessed from the names: please check)"
 
 
