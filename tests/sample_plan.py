@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from tui_ft.planning.plan import MemoryEstimate, MethodPlan, Plan, Range, Reason, TrainPlan
+from tui_ft.planning.plan import UNDECIDED, MemoryEstimate, MethodPlan, Plan, Range, Reason
 
 RECIPE = """\
 # kept word for word
@@ -26,26 +26,17 @@ def make_plan(**changes: Any) -> Plan:
         device="cpu",
         device_name="a processor",
         method=MethodPlan("lora", "sft", 8, 16, 0.05, "all-linear", False),
-        train=TrainPlan(
+        train=replace(
+            UNDECIDED,
             epochs=2.0,
             learning_rate=2e-4,
-            schedule="cosine",
             warmup_steps=2,
-            weight_decay=0.0,
             micro_batch=2,
-            grad_accum=1,
             seq_len=64,
-            packing=False,
             gradient_checkpointing=False,
-            optimizer="adamw",
             precision="fp32",
-            loss_on="answers",
-            max_grad_norm=1.0,
-            seed=42,
             early_stopping=3,
             eval_every=10,
-            save_every_minutes=10,
-            keep_checkpoints=2,
         ),
         rows_train=40,
         rows_validation=5,

@@ -24,6 +24,7 @@ from tests.planning.situations import (
     smollm2,
 )
 from tui_ft.errors import InputError
+from tui_ft.hardware.facts import Hardware
 from tui_ft.planning.make import make
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import options
@@ -363,3 +364,70 @@ def test_every_key_has_a_reason_and_every_pin_is_kept(
     assert plan.train.warmup_steps <= plan.steps
     assert sum(plan.memory.parts().values()) == plan.memory.peak_bytes
     assert Plan.from_json(json.loads(json.dumps(plan.to_json(), allow_nan=False))) == plan
+
+
+@settings(max_examples=20)
+@given(
+    rank=st.integers(1, 256),
+    micro_batch=st.integers(1, 16),
+    packing=st.sampled_from(["off", "on"]),
+    box=st.sampled_from(["A100", "RTX 4090", "CPU"]),
+)
+def test_what_is_not_pinned_follows_what_is(rank: int, micro_batch: int, packing: str, box: str) -> None:
+    data, base = report(2000), recipe().with_values({"train.packing": packing})
+    free = make(base, smollm2(), data, BOXES[box])
+    ranked = make(base.with_values({"method.rank": rank}), smollm2(), data, BOXES[box])
+    assert (ranked.method.rank, ranked.method.alpha) == (rank, 2 * rank)
+    assert (ranked.train.learning_rate, ranked.train.epochs) == (free.train.learning_rate, free.train.epochs)
+    assert "your choice" not in reason(ranked, "method.alpha")
+
+    batched = make(base.with_values({"train.micro_batch": micro_batch}), smollm2(), data, BOXES[box])
+    assert batched.train.micro_batch == micro_batch
+    wanted = 16 if packing == "off" else free.train.effective_batch
+    assert abs(batched.train.effective_batch - wanted) <= max(1, micro_batch / 2, micro_batch - wanted)
+    assert (batched.method, batched.train.learning_rate) == (free.method, free.train.learning_rate)
+
+    both = {"train.micro_batch": micro_batch, "train.grad_accum": 3, "method.rank": rank}
+    pinned = make(base.with_values(both), smollm2(), data, BOXES[box])
+    assert (pinned.train.micro_batch, pinned.train.grad_accum, pinned.method.rank) == (micro_batch, 3, rank)
+    unpinned = base.with_values(both).with_values(dict.fromkeys(both))
+    assert make(unpinned, smollm2(), data, BOXES[box]) == free
+
+
+@pytest.mark.parametrize(
+    ("pin", "follows"),
+    [
+        ({"train.epochs": 6}, {"steps", "tokens"}),
+        ({"train.warmup": 0.2}, {"warmup_steps"}),
+        ({"train.max_steps": 10}, {"steps", "tokens", "warmup_steps"}),
+        ({"method.name": "full"}, {"learning_rate"}),
+    ],
+)
+def test_one_edit_moves_what_hangs_on_it(pin: dict[str, Any], follows: set[str]) -> None:
+    free = make(recipe(), smollm2(), report(2000), A100)
+    then = make(recipe().with_values(pin), smollm2(), report(2000), A100)
+    for name in ("steps", "tokens"):
+        assert (getattr(free, name) != getattr(then, name)) == (name in follows)
+    for name in ("warmup_steps", "learning_rate"):
+        moved = getattr(free.train, name) != getattr(then.train, name)
+        assert moved or name not in follows
+
+
+def test_pins_that_exclude_each_other_are_both_named() -> None:
+    text = '[method]\nobjective = "dpo"\n[train]\npacking = "on"\n'
+    with pytest.raises(InputError, match=r'train.packing = "on" and method.objective = "dpo"'):
+        make(recipe(text), model(), report(shape="preference"), A100)
+
+
+def test_a_box_with_several_gpus_says_that_one_is_used() -> None:
+    several = Hardware((*A100.gpus, *RTX_4090.gpus), A100.host, A100.driver, A100.cuda_driver)
+    plan = make(recipe(), model(), report(), several)
+    assert plan.device_name == "NVIDIA A100-SXM4-80GB"
+    assert plan.warnings[0].startswith("This box has 2 GPUs. A run uses one of them")
+    assert not any("GPUs" in warning for warning in make(recipe(), model(), report(), A100).warnings)
+
+
+def test_rows_that_are_not_packed_need_no_more_than_the_longest() -> None:
+    lengths = (*([100] * 960), *([700] * 40))
+    plan = make(recipe('[train]\npacking = "off"\n'), model(), report(1000, lengths=lengths), RTX_4090)
+    assert plan.train.seq_len == 704

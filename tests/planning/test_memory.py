@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from tests.planning.situations import LLAMA_8B, LLAMA_70B, QWEN_7B, SMOLLM2
 from tui_ft.models.facts import Dims
 from tui_ft.planning.memory import estimate, judge, need
-from tui_ft.planning.plan import MemoryEstimate, MethodPlan, TrainPlan
+from tui_ft.planning.plan import UNDECIDED, MemoryEstimate, MethodPlan, TrainPlan
 from tui_ft.text import GIB
 
 TRACES = [
@@ -33,28 +33,7 @@ def method(
 
 
 def train(**changes: Any) -> TrainPlan:
-    usual = TrainPlan(
-        epochs=1,
-        learning_rate=1e-4,
-        schedule="cosine",
-        warmup_steps=0,
-        weight_decay=0,
-        micro_batch=1,
-        grad_accum=1,
-        seq_len=2048,
-        packing=False,
-        gradient_checkpointing=True,
-        optimizer="adamw",
-        precision="bf16",
-        loss_on="all",
-        max_grad_norm=1,
-        seed=1,
-        early_stopping=0,
-        eval_every=1,
-        save_every_minutes=10,
-        keep_checkpoints=2,
-    )
-    return replace(usual, **changes)
+    return replace(UNDECIDED, **{"seq_len": 2048, **changes})
 
 
 def of_trace(trace: dict[str, Any]) -> MemoryEstimate:
