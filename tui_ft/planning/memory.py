@@ -20,7 +20,10 @@ from tui_ft.text import count
 Device = Literal["cuda", "cpu"]
 
 CUDA_CONTEXT = 600_000_000  # bytes of the driver's context and kernels, outside the allocator
-PYTHON_ON_CPU = 750_000_000  # bytes of a worker that has loaded torch, transformers, trl and peft; measured
+PYTHON_ON_CPU = 600_000_000  # bytes of a worker that has loaded torch, transformers, trl and peft; measured
+# Share of what all layers save that glibc (2.36) keeps in pieces too small to be used again, whether it is
+# saved or recomputed: 0 to 0.4 in nine runs of SmolLM2, see docs/training.md.
+PIECES_ON_CPU = 0.3
 CUBLAS_WORKSPACE = 8 << 20
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # per weight, with double quantisation (bitsandbytes)
 EIGHT_BIT_STATES = 2 + 2 * 4 / 256  # per weight, both moments of 8-bit Adam (bitsandbytes)
@@ -68,7 +71,7 @@ def estimate(
         "adapters": round(held.adapters),
         "optimizer": round(held.optimizer),
         "gradients": round(peak.gradients + held.exchange),
-        "activations": round(peak.activations) + CUBLAS_WORKSPACE,
+        "activations": round(peak.activations + (CUBLAS_WORKSPACE if device == "cuda" else step.pieces)),
         "loss_head": round(peak.head),
         "context": CUDA_CONTEXT if device == "cuda" else PYTHON_ON_CPU,
     }
@@ -253,6 +256,11 @@ class _Step:
     @property
     def _layer(self) -> float:
         return saved_per_layer(self.dims, self.kind, self.how) * self.tokens
+
+    @property
+    def pieces(self) -> float:
+        """What the allocator of the processor keeps besides what is in use."""
+        return PIECES_ON_CPU * self.dims.layers * self._layer
 
     @property
     def _mask(self) -> float:
