@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_ft.data.convert import to_row
+from tui_ft.data.convert import canonical, to_row
 from tui_ft.data.rows import ColumnMapping, RawRow, Row, Unusable
 from tui_ft.data.shapes import detect
 
@@ -271,3 +271,60 @@ def test_no_value_crashes_the_conversion(value: Any, column: str) -> None:
         base = {"instruction": "a", "output": "b"}
     mapping = detect([RawRow("x", 1, {**base, **({column: "x"} if column in ("tools", "history") else {})})])
     assert isinstance(convert({**base, column: value}, mapping), Row | Unusable)
+
+
+@pytest.mark.parametrize(
+    ("values", "shape", "columns", "finding", "field"),
+    [
+        ({"q": "Hi", "a": ""}, "prompt-completion", {"prompt": "q", "completion": "a"}, "empty-answer", "a"),
+        ({"q": " ", "a": "x"}, "prompt-completion", {"prompt": "q", "completion": "a"}, "empty-prompt", "q"),
+        ({"q": "Hi"}, "prompt-completion", {"prompt": "q", "completion": "a"}, "missing-field", "a"),
+        ({"chat": [{"role": "x"}]}, "messages", {"messages": "chat"}, "unknown-role", "chat"),
+        ({"chat": "x"}, "messages", {"messages": "chat"}, "not-text", "chat"),
+        (
+            {"p": "Hi", "c": "x", "ok": "maybe"},
+            "kto",
+            {"prompt": "p", "completion": "c", "label": "ok"},
+            "bad-label",
+            "ok",
+        ),
+    ],
+)
+def test_the_column_to_blame_is_named(
+    values: dict[str, Any], shape: Any, columns: dict[str, str], finding: str, field: str
+) -> None:
+    fault = to_row(RawRow("x", 1, values), ColumnMapping(shape, columns, confident=True))
+    assert isinstance(fault, Unusable)
+    assert (fault.id, fault.field) == (finding, field)
+
+
+_texts = st.text(st.characters(codec="utf-8"), max_size=20)
+_turns = st.lists(
+    st.fixed_dictionaries(
+        {
+            "role": st.sampled_from(["system", "user", "assistant", "tool", "human", "Assistant"]),
+            "content": _texts,
+        },
+        optional={"name": _texts, "reasoning_content": _texts},
+    ),
+    max_size=5,
+)
+
+
+@given(_turns)
+def test_the_short_way_to_the_canonical_form_gives_what_the_long_way_gives(
+    turns: list[dict[str, str]],
+) -> None:
+    mapping = ColumnMapping("messages", {"messages": "messages"}, confident=True)
+    short = to_row(RawRow("x", 1, {"messages": turns}), mapping)
+    # A third key, without meaning, sends every turn the long way.
+    long = to_row(RawRow("x", 1, {"messages": [{**turn, "weight": 1} for turn in turns]}), mapping)
+    if isinstance(short, Row):
+        assert short == long
+        content = [short.messages, None, None, None, None, short.tools]
+        assert canonical(short) == json.dumps(
+            content, ensure_ascii=False, sort_keys=True, separators=(",", ":")
+        )
+    else:
+        assert isinstance(long, Unusable)
+        assert (short.id, short.what) == (long.id, long.what)

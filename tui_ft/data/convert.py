@@ -15,6 +15,14 @@ from tui_ft.data.turns import Unfit, as_text, check_filled, check_order, message
 from tui_ft.text import excerpt
 
 _DENSE = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+# Where a fault can only be, by the shape, and by the finding and the shape.
+_ONLY_PART = {"messages": "messages", "sharegpt": "conversations", "text": "text"}
+_EMPTY_PARTS = {
+    ("empty-answer", "alpaca"): "output", ("empty-prompt", "alpaca"): "instruction",
+    ("empty-answer", "prompt-completion"): "completion", ("empty-prompt", "prompt-completion"): "prompt",
+    ("empty-answer", "kto"): "completion", ("empty-prompt", "kto"): "prompt",
+    ("empty-prompt", "preference"): "prompt",
+}  # fmt: skip
 _TRUE = frozenset(["true", "1", "yes", "good"])
 _FALSE = frozenset(["false", "0", "no", "bad", "-1"])
 
@@ -63,7 +71,13 @@ def _unusable(raw: RawRow, mapping: ColumnMapping, error: Unfit) -> Unusable:
         if guess and guess.confident and guess.shape != mapping.shape:
             what = f"looks like {guess.shape}, while most rows are {mapping.shape}"
             return Unusable("mixed-shapes", raw.file, raw.line, what, excerpt(", ".join(raw.values)))
-    return Unusable(error.id, raw.file, raw.line, error.what, error.excerpt, error.field)
+    return Unusable(error.id, raw.file, raw.line, error.what, error.excerpt, _blamed(error, mapping))
+
+
+def _blamed(error: Unfit, mapping: ColumnMapping) -> str:
+    """The column a fault is in, "" where it may be in several."""
+    part = _ONLY_PART.get(mapping.shape) or _EMPTY_PARTS.get((error.id, mapping.shape), "")
+    return error.field or mapping.columns.get(part, part)
 
 
 class _Fields:
