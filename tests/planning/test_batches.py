@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tui_ft.planning.batches import packed, padded_tokens, steps_per_epoch
+from tui_ft.planning.batches import SAMPLE, Spread, packed, padded_tokens, steps_per_epoch
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -56,3 +56,29 @@ def test_steps_are_counted_as_the_trainer_does(
     sequences: int, micro_batch: int, grad_accum: int, steps: int
 ) -> None:
     assert steps_per_epoch(sequences, micro_batch, grad_accum) == steps
+
+
+@given(lengths, st.integers(1, 400), st.integers(1, 8))
+def test_a_spread_counts_what_its_rows_do(rows: list[int], limit: int, size: int) -> None:
+    spread, kept = Spread.of(rows), sorted(min(row, limit) for row in rows)
+    for _ in range(2):  # the second time from memory
+        assert spread.kept(limit) == kept
+        assert spread.mean(limit) == pytest.approx(sum(kept) / len(kept))
+        assert spread.padded(limit, size) == pytest.approx(padded_tokens(kept, size))
+        assert spread.sequences(len(rows), limit) == packed(rows, limit)
+    assert spread.cut(limit) == sum(row > limit for row in rows)
+    assert spread.share_cut(limit) == spread.cut(limit) / len(rows)
+    assert spread.longest == max(rows)
+
+
+def test_many_rows_are_sampled_but_cut_exactly() -> None:
+    rows = range(1, 50 * SAMPLE + 1)
+    spread = Spread.of(rows)
+    assert SAMPLE <= len(spread.kept(10**6)) < 2 * SAMPLE
+    assert spread.mean(10**6) == pytest.approx(25 * SAMPLE, rel=0.01)
+    assert spread.cut(50 * SAMPLE - 7) == 7
+
+
+def test_unknown_lengths_are_not_zero() -> None:
+    assert not Spread()
+    assert Spread().share_cut(10) is None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.planning.situations import LLAMA_8B, LLAMA_70B, QWEN_7B, SMOLLM2, model
 from tui_ft.errors import InputError
-from tui_ft.models.facts import Dims
+from tui_ft.models.facts import Dims, ModelFacts
 from tui_ft.planning.fit import FitTable, fit, fit_lines
 from tui_ft.planning.plan import FitPlan
 from tui_ft.text import GIB
@@ -69,12 +71,24 @@ def test_the_longest_sequence_is_the_longest() -> None:
     assert row(fit(LLAMA, 24 * GIB, seq=longest + 64), "lora").fits != "safe"
 
 
-def test_several_gpus_share_the_update() -> None:
+def test_several_gpus_share_the_update_in_two_ways() -> None:
     one, four = fit(LLAMA, 24 * GIB), fit(LLAMA, 24 * GIB, gpus=4)
-    plan = row(four, "lora")
-    assert plan.micro_batch * plan.grad_accum * 4 == 16
+    assert [(plan.method, plan.strategy) for plan in four.plans] == [
+        (method, strategy) for method in ("lora", "qlora", "full") for strategy in ("ddp", "fsdp")
+    ]
+    assert {plan.strategy for plan in one.plans} == {"single"}
+    for plan in four.plans:
+        assert plan.micro_batch * plan.grad_accum * 4 == 16
+        assert any(plan.strategy.upper() in reason for reason in plan.reasons)
     assert row(one, "lora").micro_batch * row(one, "lora").grad_accum == 16
-    assert any("whole copy" in note for note in four.notes)
+    assert any("one GPU today" in note for note in four.notes)
+
+
+def test_shards_fit_where_copies_do_not() -> None:
+    fits = {(plan.method, plan.strategy): plan.fits for plan in fit(SEVENTY, 24 * GIB, gpus=4).plans}
+    assert fits["qlora", "ddp"] == "wont_fit"
+    assert fits["qlora", "fsdp"] == "safe"
+    assert fits["full", "fsdp"] == "wont_fit"
 
 
 def test_json_has_what_the_contract_names() -> None:
@@ -110,10 +124,36 @@ def test_the_table_as_text() -> None:
     assert lines[0] == "owner/model, 8.03B on RTX 4090, 24.0 GiB, sequences of 2,048 tokens"
     assert lines[2].split()[:2] == ["method", "verdict"]
     assert any(line.startswith("full") and "WON'T FIT" in line for line in lines)
-    assert max(map(len, lines)) <= 80
+    assert any(line.split()[:2] == ["qlora", "5.3"] for line in lines)
+
+
+@pytest.mark.parametrize("gpus", [1, 8])
+@pytest.mark.parametrize("facts", [LLAMA, SEVENTY, model(SMOLLM2, None, context=512)])
+def test_no_line_is_wider_than_a_terminal(facts: ModelFacts, gpus: int) -> None:
+    named = replace(facts, id="an-organisation-with-a-long-name/" + "a-model-with-a-longer-name" * 3)
+    table = fit(named, gpu="RTX 6000 Ada", seq=131_072, gpus=gpus)
+    table = replace(table, plans=tuple(replace(plan, verified=True) for plan in table.plans))
+    assert max(map(len, fit_lines(table))) <= 80
 
 
 FITS = {"wont_fit": 0, "tight": 1, "safe": 2}
+
+
+COMMON = {
+    "Llama-3.1-8B": (LLAMA, (8, 16, 24, 40, 80)),
+    "Qwen2.5-7B": (model(QWEN_7B, 7_615_616_512, model_type="qwen2", context=32_768), (8, 16, 24, 40, 80)),
+    "70B": (SEVENTY, (48, 80)),
+}
+
+
+@pytest.mark.parametrize("gpus", [1, 4])
+@pytest.mark.parametrize("name", sorted(COMMON))
+def test_well_known_models_gain_with_every_size(name: str, gpus: int) -> None:
+    facts, sizes = COMMON[name]
+    tables = [fit(facts, gib * GIB, gpus=gpus) for gib in sizes]
+    for small, large in pairwise(tables):
+        no_worse(small, large)
+    assert any(plan.fits == "safe" for plan in tables[0].plans)
 
 
 @settings(max_examples=20)
@@ -126,9 +166,13 @@ FITS = {"wont_fit": 0, "tight": 1, "safe": 2}
 def test_more_memory_never_gives_a_worse_plan(dims: Dims, seq: int, some: float, other: float) -> None:
     less, more = sorted((some, other))
     small, large = (fit(model(dims, None), round(gib * GIB), seq=seq) for gib in (less, more))
+    no_worse(small, large)
+
+
+def no_worse(small: FitTable, large: FitTable) -> None:
     for before, after in zip(small.plans, large.plans, strict=True):
         assert FITS[after.fits] >= FITS[before.fits]
-        assert large.longest[after.method] >= small.longest[before.method]
+        assert (after.longest or 0) >= (before.longest or 0)
         if before.fits == after.fits == "safe":
             assert speed(after) >= speed(before)
 

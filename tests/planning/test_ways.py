@@ -135,7 +135,10 @@ def test_a_larger_card_says_what_it_buys() -> None:
     assert seventy is not None
     assert "it fits" in seventy.words
     assert seventy.plan.fits == "safe"
-    assert make(recipe(), smollm2(), report(), cpu_box()).larger is None
+    gpu = make(recipe(), smollm2(), report(), cpu_box()).larger
+    assert gpu is not None
+    assert "less time" in gpu.words
+    assert make(recipe(), smollm2(), report(), gpu_box("NVIDIA B200", 179, (10, 0))).larger is None
 
 
 QUALITY = {"qlora": 0, "lora": 1, "full": 2}

@@ -23,6 +23,7 @@ _METHODS = {"lora": "LoRA", "qlora": "QLoRA", "dora": "DoRA", "full": "full trai
 _ORDER = {"wont_fit": 0, "unknown": 1, "tight": 1, "safe": 2}
 _QUALITY = {"qlora": 0, "lora": 1, "dora": 1, "full": 2}
 _FAR = 4  # times the memory; beyond, a larger card is no neighbour
+_SMALL_CARD = 12 * GIB
 _CLEARLY = 0.9  # faster or smaller than this share of the plan
 
 
@@ -52,15 +53,15 @@ def alternatives(case: Case, recipe: Recipe, plan: Plan, decide: Decide) -> tupl
 
 
 def larger(case: Case, recipe: Recipe, plan: Plan, decide: Decide) -> LargerGpu | None:
-    """What the next larger card of the catalogue that would buy something would buy.
+    """What the next larger card of the catalogue that would buy something would buy; on a processor, a GPU.
 
-    None on a processor, when memory is unknown, and when more of it would change nothing worth having.
+    None when memory is unknown, and when more of it would change nothing worth having.
     """
-    have = case.box.total_bytes or case.box.memory_bytes
-    if case.box.device != "cuda" or have is None:
+    have = 0 if case.box.device == "cpu" else case.box.total_bytes or case.box.memory_bytes
+    if have is None:
         return None
     for card in _sizes_above(have):
-        if plan.fits == "safe" and card.memory_bytes > _FAR * have:
+        if plan.fits == "safe" and card.memory_bytes > _FAR * max(have, _SMALL_CARD):
             return None
         then = tried(replace(case, box=of_card(card)), recipe, {}, decide)
         if then is None or then.fits != "safe":
