@@ -37,8 +37,8 @@ def rows(number: int) -> Iterator[dict[str, object]]:
     """Chat rows of about 1 KB: 1 % copies, 1 % near copies, 1 % in other case, 1 % with an e-mail address."""
     chance = random.Random(SEED)
     vocabulary = words(chance, 60_000)
-    # Zipf's law: the word of rank r comes about 1/r as often as the first.
-    weights = [1 / (rank + 10) for rank in range(len(vocabulary))]
+    # Zipf's law, as Mandelbrot put it for English.
+    weights = [(rank + 2.7) ** -1.1 for rank in range(len(vocabulary))]
     total, cumulative = 0.0, []
     for weight in weights:
         total += weight

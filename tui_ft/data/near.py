@@ -83,39 +83,33 @@ def own_words(row: Row) -> Iterator[bytes]:
         yield from words(row.rejected[:_LONGEST])
 
 
-class _Words(dict[bytes, int]):
-    """A number for each word and 64 bits of its hash, remembered: words come again and again."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._hashes = array("Q")
+class _Hashes(dict[bytes, int]):
+    """64 bits of a hash of each word, remembered: words come again and again."""
 
     def __missing__(self, word: bytes) -> int:
-        self[word] = number = len(self._hashes)
-        self._hashes.append(int.from_bytes(hashlib.blake2b(word, digest_size=8).digest()))
-        return number
-
-    def hashes(self, rows: Iterable[Sequence[bytes]]) -> Hashes:
-        """The hashes of the words of these rows, one after the other."""
-        import numpy as np
-
-        if len(self) > _KNOWN:
+        if len(self) >= _KNOWN:
             self.clear()
-            self._hashes = array("Q")
-        numbers = np.fromiter(map(self.__getitem__, chain.from_iterable(rows)), np.int64)
-        return np.array(self._hashes, np.uint64)[numbers]
+        self[word] = value = int.from_bytes(hashlib.blake2b(word, digest_size=8).digest())
+        return value
 
 
-_words = _Words()
+_hashes = _Hashes()
 
 
-def shingles(rows: Sequence[Sequence[bytes]]) -> tuple[Hashes, Indices]:
-    """Hashes of the runs of three words of each row, and the index of the row each belongs to."""
+def hashed(told: Iterable[bytes]) -> array[int]:
+    """64 bits per word."""
+    return array("Q", map(_hashes.__getitem__, told))
+
+
+def shingles(rows: Sequence[array[int]]) -> tuple[Hashes, Indices]:
+    """Hashes of the runs of three words of each row, and the index of the row each belongs to.
+
+    Rows are given by the hashes of their own words.
+    """
     import numpy as np
 
-    ids = _words.hashes(rows)
-    lengths = np.fromiter(map(len, rows), np.int64, len(rows))
-    row_of = np.repeat(np.arange(len(rows)), lengths)
+    ids = np.frombuffer(b"".join(rows), np.uint64)
+    row_of = np.repeat(np.arange(len(rows)), np.fromiter(map(len, rows), np.int64, len(rows)))
     if len(ids) < SHINGLE:
         return ids[:0], row_of[:0]
     a, b, c = (np.uint64(factor) for factor in _MIX)
@@ -131,15 +125,15 @@ def common_shingles(rows: Iterable[Row]) -> Hashes:
     """Shingles, sorted, that more than ten and more than 2 % of these different rows have."""
     import numpy as np
 
-    different = list({tuple(own_words(row)) for row in rows})
-    hashes, row_of = shingles(different)
+    different = {hashed(own_words(row)).tobytes() for row in rows}
+    hashes, row_of = shingles([array("Q", row) for row in sorted(different)])
     once = np.unique(np.stack((hashes, row_of.astype(np.uint64))), axis=1)[0] if len(hashes) else hashes
     values, counts = np.unique(once, return_counts=True)
     return values[counts > max(FORM, _COMMON_SHARE * len(different))]
 
 
-def signatures(rows: Sequence[Sequence[bytes]], common: Hashes) -> tuple[Signatures, Indices]:
-    """The MinHash signatures of rows given by their own words, and how many shingles each rests on."""
+def signatures(rows: Sequence[array[int]], common: Hashes) -> tuple[Signatures, Indices]:
+    """MinHash signatures of rows given by the hashes of their words, and how many shingles each rests on."""
     import numpy as np
     from rensa import RMinHash
 

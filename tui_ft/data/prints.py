@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from tui_ft.data.near import LEAST, PERMUTATIONS, leaders, said, signatures, words
+from tui_ft.data.near import LEAST, PERMUTATIONS, hashed, leaders, said, signatures, words
 from tui_ft.data.rows import Row
 from tui_ft.data.split import Side
 from tui_ft.data.stream import Part
@@ -38,7 +38,7 @@ class Prints:
 
     def __init__(self, common: Hashes) -> None:
         self._common = common
-        self._pending: list[list[bytes]] = []
+        self._pending: list[array[int]] = []
         self._signatures: list[Signatures] = []
         self._shingles: list[Indices] = []
         self._names: list[str] = []
@@ -65,7 +65,7 @@ class Prints:
         self._parts.append(_PARTS.index(part))
         own, hashes = _look(row)
         self._hashes.extend(hashes)
-        self._pending.append(own)
+        self._pending.append(hashed(own))
         if len(self._pending) >= _BATCH:
             self._flush()
 
