@@ -8,17 +8,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from tui_ft.data.characters import control_characters, invisible_characters, mojibake
 from tui_ft.data.checks import normalised
 from tui_ft.data.convert import to_row
-from tui_ft.data.edits import REDACTIONS, TEXT_EDITS, Change, edit_roles, edit_texts, merge_turns
+from tui_ft.data.credentials import secrets
+from tui_ft.data.edits import REDACTIONS, TEXT_EDITS, Change, Edit, edit_roles, edit_texts, merge_turns
 from tui_ft.data.groups import ORIGIN
 from tui_ft.data.leftovers import html_remnants
-from tui_ft.data.look import look
+from tui_ft.data.look import Look, look
 from tui_ft.data.masks import encode_rows
+from tui_ft.data.personal import personal_data
 from tui_ft.data.rows import ColumnMapping, RawRow, Row, Unreadable, Unusable
 from tui_ft.data.stock_phrases import refusals
 
@@ -28,6 +31,19 @@ if TYPE_CHECKING:
 # Faults that no dropping of rows cures: the columns have to be named, or another model chosen.
 _NOT_THE_ROWS: Final = frozenset({"unknown-columns"})
 _ROUNDS = 20
+_EDITS: Final[Mapping[str, Edit]] = {**TEXT_EDITS, **REDACTIONS}
+_NEEDED: Final[Mapping[str, Callable[[Look], str | None]]] = {
+    "mojibake": mojibake,
+    "control-characters": control_characters,
+    "invisible-characters": invisible_characters,
+    "html-remnants": html_remnants,
+    "secrets": secrets,
+    "personal-data": personal_data,
+}
+_CHARACTERS: Final = frozenset({"mojibake", "control-characters", "invisible-characters"})
+# Whether a text is about markup shows in a whole row only.
+_ANY_ROW: Final = frozenset(_EDITS) - {"html-remnants"}
+_ASKED: Final = frozenset({"role-order", *REDACTIONS})
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,19 +96,14 @@ class Fixer:
     def see(self, place: RawRow | Unreadable) -> Fixed:
         """Fix one place of a file."""
         if isinstance(place, Unreadable):
-            return self._without(
-                place.file, place.line, Drop("unparseable", f"{place.what}: {place.excerpt}")
-            )
-        values, done, offered = self._mended(place)
-        waiting: tuple[Change | Drop, ...] = offered
-        if any(note == "duplicate-keys" for note, _ in place.notes):
-            words = "; ".join(words for _, words in place.notes)
-            return self._without(place.file, place.line, Drop("duplicate-keys", words))
-        changed = values is not place.values
-        row = to_row(_with(place, values), self._mapping)
-        was = to_row(place, self._mapping) if changed else row
+            return self._without(place, Drop("unparseable", f"{place.what}: {place.excerpt}"))
+        if any(note == "duplicate-keys" for note, _ in place.notes) and "duplicate-keys" not in self._ignored:
+            return self._without(place, Drop("duplicate-keys", "; ".join(words for _, words in place.notes)))
+        was = to_row(place, self._mapping)
         row_id = was.id if isinstance(was, Row) else ""
-        for drop in self._drops(row):
+        values, row, seen, done = self._mended(place, was)
+        waiting: tuple[Change | Drop, ...] = self._waiting(values, row, seen)
+        for drop in self._drops(row, seen):
             if drop.fix in self._ignored:
                 continue
             if drop.fix in self._accepted:
@@ -103,47 +114,55 @@ class Fixer:
         kept = row if isinstance(row, Row) else None
         return Fixed(place.file, place.line, values, row_id, done, waiting, kept)
 
-    def _without(self, file: str, line: int, drop: Drop) -> Fixed:
-        return Fixed(file, line, None, "", (drop,) if drop.fix in self._accepted else ())
+    def _without(self, place: RawRow | Unreadable, drop: Drop) -> Fixed:
+        return Fixed(place.file, place.line, None, "", (drop,) if drop.fix in self._accepted else ())
 
-    def _mended(self, raw: RawRow) -> tuple[Mapping[str, Any], tuple[Change, ...], tuple[Change, ...]]:
-        """The values after all accepted changes, those changes, and the ones that wait for a yes."""
+    def _mended(
+        self, raw: RawRow, row: Row | Unusable
+    ) -> tuple[Mapping[str, Any], Row | Unusable, Look | None, tuple[Change, ...]]:
+        """The values, the row and its look after all accepted changes, and those changes."""
         values, changes = raw.values, list[Change]()
+        seen = look(row) if isinstance(row, Row) else None
         # One edit can make room for another: an entity that a control character broke in two.
         for _ in range(_ROUNDS):
-            better, more = self._once(values, raw)
+            better, more = edit_texts(values, self._mapping, self._edits(seen))
+            if "roles" in self._accepted:
+                better, renamed = edit_roles(better, self._mapping)
+                more += renamed
+            if "role-order" in self._accepted and _is_out_of_order(row):
+                better, merged = merge_turns(better, self._mapping)
+                more += merged
             if not more:
                 break
             values, changes = better, changes + more
+            row = to_row(RawRow(raw.file, raw.line, values), self._mapping)
+            seen = look(row) if isinstance(row, Row) else None
+        return values, row, seen, tuple(changes)
+
+    def _edits(self, seen: Look | None) -> Mapping[str, Edit]:
+        """The accepted edits that a row needs, as the checks of single rows see it."""
+        needed = set(_ANY_ROW)
+        if seen is not None:
+            needed = {fix for fix, check in _NEEDED.items() if check(seen) is not None}
+            # What one of these leaves behind can be what another is for.
+            needed |= _CHARACTERS if needed & _CHARACTERS else set()
+            needed.add("outer-whitespace")
+        return {fix: edit for fix, edit in _EDITS.items() if fix in needed and fix in self._accepted}
+
+    def _waiting(
+        self, values: Mapping[str, Any], row: Row | Unusable, seen: Look | None
+    ) -> tuple[Change, ...]:
+        """The changes that need a yes."""
         waiting: list[Change] = []
-        if "role-order" not in self._accepted and "role-order" not in self._ignored:
+        missing = _ASKED - set(self._accepted) - set(self._ignored)
+        if "role-order" in missing and _is_out_of_order(row):
             waiting += merge_turns(values, self._mapping)[1]
         for fix, edit in REDACTIONS.items():
-            if fix not in self._accepted and fix not in self._ignored:
+            if fix in missing and (seen is None or _NEEDED[fix](seen) is not None):
                 waiting += edit_texts(values, self._mapping, {fix: edit})[1]
-        return values, tuple(changes), tuple(waiting)
+        return tuple(waiting)
 
-    def _once(self, values: Mapping[str, Any], raw: RawRow) -> tuple[Mapping[str, Any], list[Change]]:
-        edits = {fix: edit for fix, edit in {**TEXT_EDITS, **REDACTIONS}.items() if fix in self._accepted}
-        if not self._has_remnants(values, raw):
-            edits.pop("html-remnants", None)
-        better, changes = edit_texts(values, self._mapping, edits)
-        if "roles" in self._accepted:
-            better, more = edit_roles(better, self._mapping)
-            changes += more
-        if "role-order" in self._accepted:
-            better, more = merge_turns(better, self._mapping)
-            changes += more
-        return better, changes
-
-    def _has_remnants(self, values: Mapping[str, Any], raw: RawRow) -> bool:
-        """True when a text has entities and nothing to do with markup, as the check sees it."""
-        if not any("&" in text for text in _strings(values)):
-            return False
-        row = to_row(_with(raw, values), self._mapping)
-        return isinstance(row, Row) and html_remnants(look(row)) is not None
-
-    def _drops(self, row: Row | Unusable) -> Iterator[Drop]:
+    def _drops(self, row: Row | Unusable, seen: Look | None) -> Iterator[Drop]:
         """Every reason to drop a row; those that need earlier rows last, when no other applies."""
         if isinstance(row, Unusable):
             if row.id not in _NOT_THE_ROWS:
@@ -152,7 +171,7 @@ class Fixer:
         text = row.answer if row.text is None else row.text
         if self._held_out and self._held_out & leak_keys(row):
             yield Drop("leakage", text)
-        if row.text is None and refusals(look(row)) is not None:
+        if seen is not None and refusals(seen) is not None:
             yield Drop("refusals", text)
         if self._is_cut(row):
             yield Drop("answer-cut", text)
@@ -178,19 +197,8 @@ def leak_keys(row: Row) -> frozenset[int]:
     return frozenset((int(row.id, 16), _key(normalised(asked) or asked)))
 
 
-def _with(raw: RawRow, values: Mapping[str, Any]) -> RawRow:
-    return raw if values is raw.values else RawRow(raw.file, raw.line, values)
-
-
-def _strings(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for inner in value.values():
-            yield from _strings(inner)
-    elif isinstance(value, Sequence) and not isinstance(value, bytes):
-        for inner in value:
-            yield from _strings(inner)
+def _is_out_of_order(row: Row | Unusable) -> bool:
+    return isinstance(row, Unusable) and row.id == "role-order"
 
 
 def _key(value: object) -> int:
