@@ -9,7 +9,7 @@ from tui_ft.hardware.describe import gpu_label, short_name
 from tui_ft.hardware.facts import Gpu, Hardware
 from tui_ft.text import count, gib, percent
 
-from . import keys
+from . import keys, price
 from .ink import MUTED, STRONG, columns, facts, hang, ink, join, mark, prose
 from .page import Page, in_thread
 from .widgets.bar import level
@@ -47,8 +47,8 @@ class HardwarePage(Page):
     def _show(self) -> None:
         hardware = self.draft.hardware
         assert hardware is not None
-        price = self.draft.price
-        self.query_one("#facts", Lines).show(lambda width: describe(hardware, price, width))
+        dollars = self.draft.price
+        self.query_one("#facts", Lines).show(lambda width: describe(hardware, dollars, width))
 
     def action_look(self) -> None:
         """Read everything again."""
@@ -59,27 +59,12 @@ class HardwarePage(Page):
 
         home = self.shell.home
         hardware = await in_thread(lambda: detect(home))
-        self.shell.change(hardware=hardware, plan=None)
+        self.shell.change(plan=None)
+        price.learn(self.shell, hardware)
 
     def action_price(self) -> None:
         """Ask what an hour costs."""
-        from .dialogs import Ask
-
-        self.shell.push_screen(
-            Ask(
-                "What does this machine cost per hour?",
-                value=f"{self.draft.price:g}" if self.draft.price else "",
-                help="In dollars, from the page where you rent it; it turns time into money in the plan.\n"
-                "0 means: show no money.",
-                check=_price,
-            ),
-            self._priced,
-        )
-
-    def _priced(self, answer: str | None) -> None:
-        if answer is not None:
-            price = _price(answer)
-            self.shell.set_values(limits__price_per_hour=price or None)
+        price.ask(self.shell)
 
     def action_next(self) -> None:
         """On to the model."""
@@ -87,7 +72,7 @@ class HardwarePage(Page):
             self.shell.finish_step(1, "model" if self.draft.model_id else "pick-model")
 
 
-def describe(hardware: Hardware, price: float, width: int) -> list[Content]:
+def describe(hardware: Hardware, dollars: float, width: int) -> list[Content]:
     """The whole page as text."""
     lines = [
         Content(""),
@@ -97,7 +82,7 @@ def describe(hardware: Hardware, price: float, width: int) -> list[Content]:
     ]
     if hardware.gpus:
         lines += [*_gpu_lines(hardware), Content("")]
-    lines += facts(_host_rows(hardware, price), width)
+    lines += facts(_host_rows(hardware, dollars), width)
     for notice in hardware.notices:
         lines += [Content(""), *hang(join(mark(notice.severity), " "), prose(notice.what), width)]
         if notice.fix:
@@ -105,7 +90,7 @@ def describe(hardware: Hardware, price: float, width: int) -> list[Content]:
     return lines
 
 
-def _host_rows(hardware: Hardware, price: float) -> list[tuple[str, Content | str]]:
+def _host_rows(hardware: Hardware, dollars: float) -> list[tuple[str, Content | str]]:
     host = hardware.host
     limited = ", the container's limit" if host.ram_limited_by_container else ""
     rows: list[tuple[str, Content | str]] = [
@@ -119,7 +104,9 @@ def _host_rows(hardware: Hardware, price: float) -> list[tuple[str, Content | st
     torch = hardware.torch.version if hardware.torch else "not installed"
     driver = f", driver {hardware.driver}" if hardware.driver else ""
     rows.append(("software", f"PyTorch {torch}{driver}"))
-    given = ink(f"${price:,.2f} per hour") if price else ink("not given; p to say what an hour costs", MUTED)
+    given = (
+        ink(f"${dollars:,.2f} per hour") if dollars else ink("not given; p to say what an hour costs", MUTED)
+    )
     return [*rows, ("price", given)]
 
 
@@ -172,14 +159,3 @@ def _abilities(gpu: Gpu) -> str:
     if gpu.bf16 is None:
         return "number types unknown"
     return "bf16, fp8" if gpu.fp8 else "bf16" if gpu.bf16 else "fp16 only"
-
-
-def _price(text: str) -> float:
-    """Dollars per hour. Raises ValueError with what to type."""
-    try:
-        price = float(text.strip().lstrip("$").replace(",", ".") or "0")
-    except ValueError:
-        raise ValueError("Type a number such as 0.55.") from None
-    if not 0 <= price < 10_000:
-        raise ValueError("Type the price of one hour, such as 0.55.")
-    return price

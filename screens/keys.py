@@ -65,6 +65,11 @@ def _back(help: str = "One level back; nothing is lost.") -> Key:  # noqa: A002
     return Key("back", "escape", "back", help, "back")
 
 
+def _back_more(help: str = "One level back; nothing is lost.") -> Key:  # noqa: A002
+    """Back where the footer has no room for it."""
+    return replace(_back(help), footer=False)
+
+
 def _moves(help: str) -> tuple[Key, Key]:  # noqa: A002
     return (
         Key("up", "up", "choose", help, "move(-1)", shown_as="↑↓"),
@@ -156,12 +161,18 @@ PLACES: dict[str, tuple[Key, ...]] = {
     "plan": _place(
         "plan",
         _main("start", "start", "Start the run in the background."),
-        _back(),
-        _key("edit", "e", "edit", "Change the marked value; the rest is worked out anew."),
-        _key("options", "o", "all options", "Every option a recipe has."),
+        Key("less", "left", "turn", "Turn the marked setting down or up.", "turn(-1)", shown_as="←→"),
+        Key("more", "right", "", "", "turn(1)", footer=False),
+        _key("edit", "e", "edit", "Type a value for the marked setting; the rest is worked out anew."),
+        _key("ways", "a", "other ways", "Other plans beside this one: safest, fastest, best."),
         _key("save", "w", "save recipe", "Write the recipe to a file."),
+        _more("relief", "f", "make it fit", "The cheapest steps that make the plan fit."),
+        _more("bill", "c", "costs", "Time, money and disk by part; what managed services ask."),
+        _more("price", "p", "price", "Say what this machine costs per hour."),
+        _more("options", "o", "all options", "Every option a recipe has."),
         _more("unpin", "u", "derive", "Give the marked value back to the plan."),
-        _more("why", "a", "assumptions", "What the memory figure rests on."),
+        _more("why", "m", "memory", "The memory by part, and what the figure rests on."),
+        _back_more(),
         _more("name", "n", "name", "Name the run."),
     ),
     "train": _place(

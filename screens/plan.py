@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from textual import on
 from textual.app import ComposeResult
 from textual.content import Content
 
-from tui_ft.errors import InputError, TuiFtError
+from tui_ft.errors import TuiFtError
 from tui_ft.text import percent, size
 
-from . import keys, plan_text
+from . import keys, plan_text, plan_work, price
 from .ink import MUTED, WARN, hang, ink, join, short_path, stack
 from .page import Page, in_thread
 from .pick_data import check_data, know_model
@@ -22,13 +21,11 @@ from .widgets.choice import Choice, Item
 from .widgets.lines import Lines
 
 if TYPE_CHECKING:
+    from tui_ft.planning.exact import Tracing
+    from tui_ft.planning.knobs import Knob
     from tui_ft.planning.plan import Plan
-    from tui_ft.settings import Home
 
     from .draft import Draft
-
-_HIDDEN = ("decision.", "track.")  # not for this page: the checklist's record, and what needs accounts
-_UNPINNED = "<derive>"
 
 
 class PlanPage(Page):
@@ -40,6 +37,8 @@ class PlanPage(Page):
     def __init__(self) -> None:
         super().__init__()
         self._rows: list[plan_text.Choice] = []
+        self._knobs: dict[str, Knob] = {}
+        self._tracing: Tracing | None = None
 
     def body(self) -> ComposeResult:
         """Summary, table, the reason of the marked line."""
@@ -65,6 +64,11 @@ class PlanPage(Page):
             self.start(self._make(), "Making the plan")
         else:
             self._show(self.draft.plan, {})
+            self._look_further(self.draft.plan)
+
+    def on_unmount(self) -> None:
+        """Nobody waits for the exact check any more."""
+        self._stop_tracing()
 
     # Making
 
@@ -72,19 +76,9 @@ class PlanPage(Page):
         """Find out what a resume has forgotten, then plan. An edit that cannot be goes back to `before`."""
         try:
             await self._know()
-            recipe = self.draft.to_recipe()
-            facts, report, hardware = self.draft.facts, self.draft.report, self.draft.hardware
-
-            def make_plan() -> Plan:
-                from tui_ft.planning.make import make
-
-                assert facts is not None
-                assert report is not None
-                assert hardware is not None
-                return make(recipe, facts, report, hardware)
-
+            draft, home = self.draft, self.shell.home
             self.progress("Making the plan")
-            plan = await in_thread(make_plan)
+            plan = await in_thread(lambda: plan_work.make_plan(draft, home))
         except TuiFtError:
             if before is not None:
                 self.shell.set_draft(before)
@@ -92,21 +86,71 @@ class PlanPage(Page):
         old = {row.key: row.value for row in self._rows}
         self.shell.change(plan=plan)
         self._show(plan, old)
+        self._look_further(plan)
 
     async def _know(self) -> None:
         if self.draft.hardware is None:
             from tui_ft.hardware.detect import detect
 
             home = self.shell.home
-            self.shell.change(hardware=await in_thread(lambda: detect(home)))
+            price.learn(self.shell, await in_thread(lambda: detect(home)))
         await know_model(self.shell)
         if self.draft.report is None:
             draft = self.draft
             self.shell.change(report=await in_thread(lambda: check_data(draft, self.progress)))
 
+    # What takes longer than the plan: every knob's effect, and the memory counted on the real model
+
+    def _look_further(self, plan: Plan) -> None:
+        self._knobs = {}
+        self._stop_tracing()
+        self.run_worker(self._find_knobs(plan), group="knobs", exclusive=True, exit_on_error=False)
+        if plan.device == "cuda" and not plan.memory.verified:
+            self.run_worker(self._verify(plan), group="verify", exclusive=True, exit_on_error=False)
+
+    async def _find_knobs(self, plan: Plan) -> None:
+        draft, home = self.draft, self.shell.home
+        found = await in_thread(lambda: plan_work.find_knobs(draft, home))
+        if self.draft.plan is plan:
+            self._knobs = {knob.key: knob for knob in found}
+            self._tell_why()
+
+    async def _verify(self, plan: Plan) -> None:
+        """Replace the formula's memory by that of the real model, when it can be built."""
+        config = self.draft.facts.config if self.draft.facts is not None else None
+        if not config:
+            return
+
+        def keep(tracing: Tracing) -> None:
+            self._tracing = tracing
+
+        def verify() -> Plan:
+            from tui_ft.planning import exact
+
+            return exact.verify(plan, config, started=keep)
+
+        try:
+            verified = await in_thread(verify)
+        except TuiFtError:
+            return  # the formula's figure stands, with its wider band
+        if self.draft.plan is plan:
+            self.shell.change(plan=verified)
+            self._show_summary(verified)
+            self.redraw()
+
+    def _stop_tracing(self) -> None:
+        if self._tracing is not None:
+            self._tracing.stop()
+            self._tracing = None
+
+    # Showing
+
+    def _show_summary(self, plan: Plan) -> None:
+        self.query_one("#summary", Lines).show(lambda width: _summary(plan, width))
+
     def _show(self, plan: Plan, before: dict[str, str]) -> None:
         self._rows = plan_text.choices(plan)
-        self.query_one("#summary", Lines).show(lambda width: _summary(plan, width))
+        self._show_summary(plan)
         lines = plan_text.table(self._rows, before)
         items = [Item(row.key, line) for row, line in zip(self._rows, lines, strict=True)]
         self.query_one(Choice).fill(items)
@@ -114,10 +158,21 @@ class PlanPage(Page):
         self.redraw()
 
     @on(Choice.Moved)
-    def _explain(self, event: Choice.Moved) -> None:
-        row = next((row for row in self._rows if row.key == event.item.id), None)
-        if row is not None:
-            self.query_one("#why", Lines).show(lambda width: plan_text.why_lines(row, width))
+    def _tell_why(self) -> None:
+        """The reason of the marked value, and what its neighbours would do."""
+        item = self.query_one(Choice).current
+        row = next((row for row in self._rows if item is not None and row.key == item.id), None)
+        if row is None:
+            return
+        knob, tall = self._knobs.get(row.key), self.has_class("-tall")
+
+        def lines(width: int) -> list[Content]:
+            from .plan_ways import turn_lines
+
+            why = plan_text.why_lines(row, width)
+            return [*(why if tall else why[:1]), *turn_lines(knob, width, all_of_them=tall)]
+
+        self.query_one("#why", Lines).show(lines)
 
     # Editing
 
@@ -142,58 +197,33 @@ class PlanPage(Page):
         self.run_worker(self._options(), group="dialog", exit_on_error=False)
 
     async def _options(self) -> None:
-        from tui_ft.recipe import options
+        from .plan_edit import choose_option
 
-        from .dialogs import Select
-        from .ink import columns
-
-        found = [
-            (key, option)
-            for key, option in options()
-            if "." in key and not key.startswith(_HIDDEN) and key not in ("model.id", "data.path")
-        ]
-        pinned = {row.key: row.value for row in self._rows}
-        cells: list[list[Content | str]] = []
-        for key, option in found:
-            given = self.draft.value(key)
-            value = pinned.get(key, str(option.default if given is None else given))
-            cells.append([ink(key), ink(value[:16]), ink(option.description or "", MUTED)])
-        lines = columns(cells, gap=2)
-        items = [Item(key, line) for (key, _), line in zip(found, lines, strict=True)]
-        chosen = await self.shell.push_screen_wait(Select("All options", items, marks=False, wide=True))
+        chosen = await choose_option(self.shell, {row.key: row.value for row in self._rows})
         if chosen is not None:
             await self._edit(chosen)
 
     async def _edit(self, key: str) -> None:
-        from tui_ft.recipe import options, value_from_text
+        from .plan_edit import ask_value
 
-        from .dialogs import Ask, Select
-
-        option = dict(options())[key]
-        given = self.draft.value(key)
         shown = next((row.value for row in self._rows if row.key == key), "")
-        cost = option.json_schema_extra.get("cost", "") if isinstance(option.json_schema_extra, dict) else ""
-        about = "\n".join(filter(None, [option.description, f"Cost: {cost}." if cost else ""]))
-        named = _named_values(option.annotation)
-        if named:
-            items = [Item(value, value) for value in named]
-            items.append(Item(_UNPINNED, ink("let the plan decide", MUTED)))
-            current = str(given).lower() if given is not None else _UNPINNED
-            answer = await self.shell.push_screen_wait(Select(key, items, text=about, current=current))
-            value = None if answer == _UNPINNED else _typed(answer, named)
+        changes = await ask_value(self.shell, key, shown, self._try)
+        if changes is not None:
+            self._change(changes)
+
+    def action_turn(self, direction: int) -> None:
+        """The next smaller or larger value of the marked setting; the rest follows."""
+        item = self.query_one(Choice).current
+        knob = self._knobs.get(item.id) if item is not None else None
+        turn = knob.beside(direction) if knob is not None else None
+        if knob is None:
+            self.shell.say("This one is changed with e." if self._knobs else "One moment: still counting.")
+        elif turn is None:
+            self.shell.say("There is no sensible value beyond this one; e takes any.")
+        elif turn.problem:
+            self.shell.say(f"{turn.text}: {turn.problem}.", warning=True)
         else:
-            answer = await self.shell.push_screen_wait(
-                Ask(
-                    key,
-                    value="" if given is None else _text(given),
-                    help=f"{about}\nNow: {shown or _text(given if given is not None else option.default)}."
-                    " Empty: let the plan decide.",
-                    check=lambda text: self._try(key, value_from_text(key, text)),
-                )
-            )
-            value = None if answer is None else value_from_text(key, answer)
-        if answer is not None:
-            self._change({key: value})
+            self._change(turn.changes)
 
     def _try(self, key: str, value: Any) -> None:
         """Raises InputError when the recipe could not hold this value."""
@@ -227,6 +257,67 @@ class PlanPage(Page):
             before = self.draft
             self.shell.change(name=answer, plan=None)
             self.start(self._make(before), "Working it out anew")
+
+    # Other ways, and what they cost
+
+    def action_ways(self) -> None:
+        """Other plans beside this one; the chosen one takes its place."""
+        if self.draft.plan is not None:
+            self.run_worker(self._ways(self.draft.plan), group="dialog", exit_on_error=False)
+
+    async def _ways(self, plan: Plan) -> None:
+        from .dialogs import Select
+        from .plan_ways import ways
+
+        other = {str(number): way for number, way in enumerate(plan.alternatives)}
+        items = [Item("", "keep this plan"), *(Item(n, f"take: {w.title}") for n, w in other.items())]
+        table = stack(ways(plan, 90 if self.has_class("-wide") else 70))
+        chosen = await self.shell.push_screen_wait(
+            Select("Other ways to do it", items, text=table, current="", marks=False, wide=True)
+        )
+        if chosen:
+            self._change(other[chosen].changes)
+
+    def action_relief(self) -> None:
+        """The cheapest steps that make the plan fit."""
+        plan = self.draft.plan
+        if plan is None or not plan.relief:
+            self.shell.say("It fits as it is." if plan is not None else "There is no plan yet.")
+            return
+        self.run_worker(self._relieve(plan), group="dialog", exit_on_error=False)
+
+    async def _relieve(self, plan: Plan) -> None:
+        from .dialogs import Select
+
+        items = [Item(str(number), step.words) for number, step in enumerate(plan.relief)]
+        text = "Each of these was tried: with it, the plan fits. The cheapest comes first."
+        chosen = await self.shell.push_screen_wait(
+            Select("Make it fit", items, text=text, marks=False, wide=True)
+        )
+        if chosen is not None:
+            self._change(plan.relief[int(chosen)].changes)
+
+    def action_bill(self) -> None:
+        """Time, money and disk by part."""
+        from .dialogs import Reader
+        from .plan_ways import bill
+
+        plan = self.draft.plan
+        if plan is not None:
+            self.shell.push_screen(Reader("What it costs", lambda width: bill(plan, width)))
+
+    def action_price(self) -> None:
+        """Say what an hour costs."""
+        price.ask(self.shell, lambda: self.start(self._make(), "Working it out anew"))
+
+    def footer_keys(self) -> tuple[keys.Key, ...]:
+        """While it does not fit, the way out takes the place of the other ways."""
+        shown = super().footer_keys()
+        plan = self.draft.plan
+        if plan is None or not plan.relief:
+            return shown
+        relief = next(key for key in keys.PLACES["plan"] if key.id == "plan.relief")
+        return tuple(replace(relief, footer=True) if key.id == "plan.ways" else key for key in shown)
 
     # Reading, saving, starting
 
@@ -283,6 +374,8 @@ class PlanPage(Page):
                 self.shell.say("The plan is still being worked out.")
         elif self.draft.plan is None:
             self.shell.say("There is no plan yet.")
+        elif self.draft.plan.fits == "wont_fit":
+            self.notice.warn("This plan does not fit into memory, so it is not started.", "f shows ways out.")
         else:
             self.start(self._start(), "Starting the run", whole=True)
 
@@ -293,29 +386,9 @@ class PlanPage(Page):
             share = f", {percent(done / total)}" if total else ""
             self.progress(f"Fetching the model's weights: {size(done)} of {size(total)}{share}")
 
-        run = await in_thread(lambda: start_run(draft, home, fetching))
+        run = await in_thread(lambda: plan_work.start_run(draft, home, fetching))
         self.shell.draft = self.draft.with_run(run)
         self.shell.finish_step(4, "train")
-
-
-def start_run(draft: Draft, home: Home, fetching: Callable[[int, int], None]) -> str:
-    """Fetch the weights if need be and start the run, in a thread; returns its id. Raises TuiFtError."""
-    from tui_ft import pipeline
-    from tui_ft.models.tokenizer import ChatTokenizer
-
-    if draft.hardware is None or draft.facts is None or draft.report is None or draft.plan is None:
-        raise InputError("the plan is not ready", fix="Wait until it is made.")
-    folder = draft.facts.folder
-    prepared = pipeline.Prepared(
-        recipe=draft.to_recipe(),
-        base=Path.cwd(),
-        hardware=draft.hardware,
-        model=draft.facts,
-        tokenizer=ChatTokenizer.load(folder) if folder is not None else None,
-        report=draft.report,
-        plan=draft.plan,
-    )
-    return pipeline.start(prepared, home, progress=fetching).id
 
 
 def _summary(plan: Plan, width: int) -> list[Content]:
@@ -324,30 +397,3 @@ def _summary(plan: Plan, width: int) -> list[Content]:
         lines += hang(ink("! ", WARN), warning, width)
     legend = join(ink("▪", "$accent"), ink(" yours   ▫ derived", MUTED))
     return [*lines, Content(" " * max(0, width - legend.cell_length)) + legend]
-
-
-def _named_values(annotation: Any) -> list[str]:
-    """The words an option may be, for those that are a list of words or yes/no; else empty."""
-    members = [annotation, *get_args(annotation)]
-    if bool in members:
-        return ["true", "false"]
-    words = [value for member in members for value in get_args(member) if isinstance(value, str)]
-    words += [value for value in get_args(annotation) if isinstance(value, str)]
-    plain = {int, float, str, list} & {getattr(m, "__origin__", m) for m in members}
-    return list(dict.fromkeys(words)) if words and not plain else []
-
-
-def _typed(answer: str | None, named: list[str]) -> Any:
-    if named == ["true", "false"]:
-        return answer == "true"
-    return answer
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float):
-        return plan_text.short_number(value)
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, list):
-        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
-    return "" if value is None else str(value)

@@ -12,11 +12,11 @@ from tui_ft.text import GIB, duration, excerpt, gib
 from .ink import ACCENT, BAD, GOOD, MUTED, STRONG, WARN, columns, facts, hang, ink, join, spread
 from .widgets.bar import stacked
 
-_METHODS = {"lora": "LoRA", "qlora": "QLoRA", "dora": "DoRA", "full": "Full fine-tuning"}
+METHODS = {"lora": "LoRA", "qlora": "QLoRA", "dora": "DoRA", "full": "Full fine-tuning"}
 _FITS = {
     "safe": ("SAFE: fits", GOOD),
     "tight": ("TIGHT: may run out of memory", WARN),
-    "wont_fit": ("TOO LARGE: does not fit", BAD),
+    "wont_fit": ("WON'T FIT: needs more memory", BAD),
     "unknown": ("UNKNOWN: cannot be estimated", WARN),
 }
 _OPTIMIZERS = {
@@ -44,17 +44,17 @@ def summary(plan: Plan, width: int) -> list[Content]:
     words, style = _FITS[plan.fits]
     rows = plan.rows_train + plan.rows_validation + plan.rows_test
     model = plan.model_id.rpartition("/")[2]
-    title = ink(f"{_METHODS[plan.method.name]} on {model}, {rows:,} rows", STRONG)
+    title = ink(f"{METHODS[plan.method.name]} on {model}, {rows:,} rows", STRONG)
     return [
         spread(title, ink(words, style), width),
         *_memory(plan, width),
-        _cost(plan, width),
+        _cost(plan),
     ]
 
 
 def _memory(plan: Plan, width: int) -> list[Content]:
     memory, available = plan.memory, plan.memory_available_bytes
-    band = f"±{100 * memory.band:.0f} %"
+    band = f"±{100 * memory.band:.0f} %" + (" verified" if memory.verified else "")
     if available is None:
         told, total = f"{gib(memory.peak_bytes)} {band}, free memory unknown", float(memory.peak_bytes)
     else:
@@ -75,15 +75,17 @@ def _memory(plan: Plan, width: int) -> list[Content]:
     ]
 
 
-def _cost(plan: Plan, width: int) -> Content:
+def _cost(plan: Plan) -> Content:
     if plan.disk_free_bytes is None:
         disk = gib(plan.disk_bytes)
     else:
         enough = "enough" if plan.disk_free_bytes > plan.disk_bytes else "not enough"
         disk = f"{plan.disk_bytes / GIB:.1f} of {gib(plan.disk_free_bytes, digits=0)}, {enough}"
     parts = [("time     ", span(plan.time_s)), ("disk ", disk)]
-    if plan.money is not None:
-        parts.insert(1, ("money ", f"${plan.money.low:,.2f}–{plan.money.high:,.2f}"))
+    money = plan.costs.whole.money if plan.costs is not None else plan.money
+    if money is not None:
+        typical = plan.costs is not None and plan.costs.price is not None and plan.costs.price.typical
+        parts.insert(1, ("money ", f"${money.low:,.2f}–{money.high:,.2f}{' typical' if typical else ''}"))
     return Content("   ").join([join(ink(label, MUTED), ink(value)) for label, value in parts])
 
 
@@ -103,7 +105,7 @@ def choices(plan: Plan) -> list[Choice]:
     """Every value with its reason, the ones that matter most first."""
     method, train = plan.method, plan.train
     known = {reason.key: reason for reason in plan.reasons}
-    rows: list[tuple[str, str, str]] = [("method.name", "method", _METHODS[method.name])]
+    rows: list[tuple[str, str, str]] = [("method.name", "method", METHODS[method.name])]
     if method.rank:
         rows.append(("method.rank", "rank", str(method.rank)))
     rows += [
@@ -174,7 +176,7 @@ def why_lines(row: Choice, width: int) -> list[Content]:
 def assumptions(plan: Plan) -> list[Content]:
     """What the memory figure rests on."""
     memory = plan.memory
-    lines = [ink(f"The peak of {gib(memory.peak_bytes)} is reached in {memory.peak_at}."), Content("")]
+    lines = [ink(f"The peak of {gib(memory.peak_bytes)} comes at: {memory.peak_at}."), Content("")]
     lines += facts([(name, gib(size, digits=2)) for name, size in memory.parts().items()], 80, label=13)
     lines += [Content(""), *(join(ink("· ", MUTED), ink(text)) for text in memory.assumptions)]
     return lines

@@ -24,7 +24,7 @@ from tui_ft.log import record_crash
 from tui_ft.settings import Home
 
 from . import draft as drafts
-from . import keys
+from . import keys, price
 from .draft import Draft, Place, place_of_step
 from .filters import AsciiLines, SafeLines
 from .ink import MUTED, ink
@@ -245,7 +245,7 @@ class TuiFt(App[None], inherit_bindings=False):
             self.record_crash()
             self._no_machine = True
             return
-        self.change(hardware=hardware)
+        price.learn(self, hardware)
 
     # Actions of keys that hold everywhere
 

@@ -42,7 +42,12 @@ async def running(app: TuiFt, size: tuple[int, int] = SMALL) -> AsyncIterator[Pi
 
 async def settled(pilot: Pilot[None]) -> None:
     """Wait until slow work and everything it set off is done."""
-    await until(pilot, lambda: not (isinstance(page(pilot), Page) and page(pilot).busy))
+    await until(pilot, lambda: not page(pilot).busy and not _counting(pilot))
+
+
+def _counting(pilot: Pilot[None]) -> bool:
+    """The plan page still works out what its knobs would do."""
+    return any(worker.group == "knobs" and not worker.is_finished for worker in pilot.app.workers)
 
 
 async def until(pilot: Pilot[None], holds: Callable[[], bool], *, seconds: float = _PATIENCE_S) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from tui_ft.screens import draft as drafts
+from tui_ft.screens.shell import TuiFt
 
+from tests.screens import sample_wizard
 from tests.screens.pilot import (
     SMALL,
     data_file,
@@ -315,3 +318,59 @@ def test_a_wrong_recipe_is_told_before_the_screen_opens(tmp_path: Path) -> None:
     recipe.write_text('[model]\nid = "a/b"\n[data]\npath = "x"\n[train]\nepoch = 3\n')
     with pytest.raises(InputError, match="epochs"):
         make_app(tmp_path / "home", recipe=recipe)
+
+
+async def test_turning_a_knob_tells_its_effect_first_and_works_it_out(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'[model]\nid = "{model_folder(tmp_path)}"\n[data]\npath = "data/tickets.jsonl"\n')
+    data_file(tmp_path)
+    async with running(make_app(tmp_path / "home", recipe=recipe)) as pilot:
+        await press(pilot, "down")
+        assert "← 8" in text_of(pilot, "#why")
+        assert "→ 32" in text_of(pilot, "#why")
+        await press(pilot, "right")
+        await until(pilot, lambda: "was 16" in shown(pilot))
+        assert draft(pilot).value("method.rank") == 32
+        assert "← 16" in text_of(pilot, "#why")
+        await press(pilot, "c")
+        await until(pilot, lambda: "one more epoch" in shown(pilot))
+        await press(pilot, "escape", "p")
+        await type_text(pilot, "0.5")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "money $" in text_of(pilot, "#summary"))
+    assert "0.5" in (tmp_path / "home" / "prices.toml").read_text()
+
+
+def _planning(home: Path, values: dict[str, object]) -> TuiFt:
+    """The plan page of an 8B model on a card of 24 GB, with these values of the recipe."""
+    app = sample_wizard.wizard(home, "plan")
+    app.draft = app.draft.with_values({"data.ignore": ["unparseable"], **values})
+    app.draft = replace(app.draft, report=sample_wizard.report())
+    return app
+
+
+async def test_another_way_takes_the_place_of_the_plan(tmp_path: Path) -> None:
+    async with running(_planning(tmp_path, {"method.name": "lora"})) as pilot:
+        await press(pilot, "a")
+        await until(pilot, lambda: "Other ways to do it" in shown(pilot))
+        before = draft(pilot).plan
+        assert before is not None
+        assert before.alternatives[0].title == "safest"
+        await press(pilot, "down", "enter")
+        await until(pilot, lambda: draft(pilot).plan not in (None, before))
+        after = draft(pilot).plan
+        assert after is not None
+        assert after.memory.peak_bytes < before.memory.peak_bytes
+
+
+async def test_a_plan_that_does_not_fit_is_not_started_and_shows_the_way_out(tmp_path: Path) -> None:
+    async with running(_planning(tmp_path, {"method.name": "full"})) as pilot:
+        assert "WON'T FIT" in text_of(pilot, "#summary")
+        assert "f make it fit" in shown(pilot)
+        await press(pilot, "enter")
+        assert "not started" in shown(pilot)
+        await press(pilot, "f")
+        await until(pilot, lambda: "Make it fit" in shown(pilot))
+        await press(pilot, "enter")
+        await until(pilot, lambda: "SAFE" in text_of(pilot, "#summary"))
+        assert "a other ways" in shown(pilot)
