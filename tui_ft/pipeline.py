@@ -25,7 +25,7 @@ from tui_ft.runs import launch
 from tui_ft.runs.folder import RunFolder, create
 from tui_ft.settings import Home
 from tui_ft.starter_recipes import available
-from tui_ft.text import nearest
+from tui_ft.text import gib, nearest
 
 Say = Callable[[str], None]
 """Told what is being done, in a few words."""
@@ -157,7 +157,11 @@ def ready(prepared: Prepared) -> None:
             ]
         )
     if prepared.plan.fits == "wont_fit":
-        raise EnvironmentProblem("this plan does not fit into memory", fix=" ".join(prepared.plan.warnings))
+        ways_out = [step.words for step in prepared.plan.relief] or ["Choose a smaller model or more memory."]
+        needed, there = gib(prepared.plan.memory.peak_bytes), gib(prepared.plan.memory_available_bytes)
+        raise EnvironmentProblem(
+            f"this plan does not fit: it needs {needed} of memory, {there} are free", fix=" ".join(ways_out)
+        )
 
 
 def start(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:

@@ -235,21 +235,18 @@ def packing(job: Job, box: Box) -> Choice[bool]:
 
 
 def optimizer(method: MethodName, box: Box) -> list[Choice[Optimizer]]:
-    """Optimizers to try, best first; smaller ones only where every weight has states."""
-    plain: Choice[Optimizer] = Choice("adamw", "the reference; its states are small for adapters")
-    if method == "full":
-        plain = Choice("adamw", "the reference")
+    """Optimizers to try, best first, the one that needs least last."""
+    why = "the reference" if method == "full" else "the reference; its states are small for adapters"
+    plain: Choice[Optimizer] = Choice("adamw", why)
     if box.device == "cpu":
         return [plain]
     if method == "qlora":
         return [Choice("paged_adamw_32bit", "gives way to main memory when the GPU is full", QLORA)]
+    small: Choice[Optimizer] = Choice("adamw_8bit", "a quarter of the states' memory", "bitsandbytes")
     if method == "full":
-        return [
-            plain,
-            Choice("adamw_8bit", "a quarter of the states' memory", "bitsandbytes"),
-            Choice("paged_adamw_8bit", "states in main memory; slower, but it fits", "bitsandbytes"),
-        ]
-    return [plain]
+        paged = "states in main memory; slower, but it fits"
+        return [plain, small, Choice("paged_adamw_8bit", paged, "bitsandbytes")]
+    return [plain, small]
 
 
 def eval_every(steps: int, validation_rows: int, rows_per_update: int, forward_share: float) -> Choice[int]:

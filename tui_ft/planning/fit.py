@@ -166,7 +166,7 @@ def _notes(wish: Wish, plans: Sequence[FitPlan], seq: int, model: ModelFacts, gp
     if model.context_length and seq > model.context_length:
         yield f"{seq:,} tokens are more than the {model.context_length:,} this model was made for"
     for plan in plans:
-        if plan.optimizer != "adamw" and plan.method == "full":
+        if plan.optimizer.endswith("8bit"):
             where = ", states in main memory" if plan.optimizer.startswith("paged") else ""
             yield f"{_label(plan)}: optimizer {plan.optimizer}{where}"
     if gpus > 1:
