@@ -135,6 +135,12 @@ def test_one_measurement_moves_the_estimate_and_halves_the_band() -> None:
     assert found.assumptions == ("measured on this box once: +10 %",)
 
 
+def test_a_part_never_becomes_less_than_nothing() -> None:
+    found = apply(replace(ONE, measured_bytes=600_000_000))
+    assert (found.activations, found.context) == (0, 100_000_000)
+    assert found.peak_bytes == 600_000_000
+
+
 def test_more_of_them_narrow_it_down_to_the_floor() -> None:
     assert apply(ONE, ONE).band == pytest.approx(0.08)
     assert apply(*[ONE] * 30).band == calibration.FLOOR

@@ -121,7 +121,8 @@ def apply(
 ) -> MemoryEstimate:
     """The estimate moved to what was measured, with the band that this earns. `measured` comes from `on`.
 
-    The difference is booked under activations: weights and states are counted, not estimated.
+    The difference is booked under activations, then the loss head, then the process on a processor: weights
+    and states are counted, not estimated.
     """
     ratios = []
     for found in measured:
@@ -135,13 +136,13 @@ def apply(
     if not ratios:
         return estimate
     centre = median(ratios)
-    moved = max(-estimate.activations, round(counted * (centre - 1)))
+    parts = _moved(estimate, round(counted * (centre - 1)), measured[0].kind)
     times = {1: "once", 2: "twice"}.get(len(ratios), count(len(ratios), "time"))
     spread = max(abs(ratio / centre - 1) for ratio in ratios)
+    changed = replace(estimate, **parts)
     return replace(
-        estimate,
-        activations=estimate.activations + moved,
-        peak_bytes=estimate.peak_bytes + moved,
+        changed,
+        peak_bytes=sum(changed.parts().values()),
         band=max(spread, FLOOR, estimate.band / (len(ratios) + 1)),
         assumptions=(*estimate.assumptions, f"measured on this box {times}: {100 * (centre - 1):+.0f} %"),
     )
@@ -160,6 +161,18 @@ def rate(
         return None
     span = Range(min(rates) * _SLOWER, max(rates) * _FASTER)
     return span, f"{count(len(rates), 'dry run')} of this method on this box"
+
+
+def _moved(estimate: MemoryEstimate, difference: int, kind: str) -> dict[str, Any]:
+    """The parts that take up a difference, each down to nothing before the next."""
+    parts = {"activations": estimate.activations, "loss_head": estimate.loss_head}
+    if kind == "cpu":
+        parts["context"] = estimate.context
+    for name, size in parts.items():
+        taken = max(-size, difference)
+        parts[name] = size + taken
+        difference -= taken
+    return parts
 
 
 def _same_way(found: Measurement, method: MethodPlan, train: TrainPlan) -> bool:
