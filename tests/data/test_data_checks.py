@@ -45,6 +45,7 @@ def marks(answer: str, prompt: str = "Please go on") -> dict[str, str]:
         ("mojibake", "itâ€™s broken"),
         ("mojibake", "she said â€œyesâ€\x9d"),
         ("mojibake", "10 Â°C outside"),
+        ("mojibake", "by way of Latin-1: Ã\x89cole"),
         ("mojibake", "ÐŸÑ€Ð¸Ð²ÐµÑ‚ to all"),
         ("mojibake", "ðŸ˜€ there"),
         ("mojibake", "ä½\xa0å¥½ä¸–ç•Œ is hello"),
@@ -59,6 +60,8 @@ def marks(answer: str, prompt: str = "Please go on") -> dict[str, str]:
         ("placeholders", "Hello {{Customer Name}}, welcome."),
         ("placeholders", "Dear [INSERT NAME HERE], welcome."),
         ("placeholders", "Dear <your name>, welcome."),
+        ("placeholders", "I am [Your Name] and I answer."),
+        ("placeholders", "It says: lorem ipsum dolor."),
         ("placeholders", "It is \nTBD\n for now"),
         ("secrets", f"use {AWS} to log in"),
         ("secrets", f"git clone with {GITHUB}"),
@@ -66,6 +69,8 @@ def marks(answer: str, prompt: str = "Please go on") -> dict[str, str]:
         ("secrets", f"the key is {OPENAI}."),
         ("secrets", f'"{ANTHROPIC}"'),
         ("secrets", SLACK),
+        ("secrets", "aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYzGk2pQz"),
+        ("secrets", "sk-" + "1234567890abcdef1234567890abcdef"),
         ("secrets", STRIPE),
         ("secrets", f"key={GOOGLE}&q=1"),
         ("secrets", GITLAB),
@@ -83,6 +88,11 @@ def marks(answer: str, prompt: str = "Please go on") -> dict[str, str]:
         ("personal-data", "credit card 4539148803436467, thanks"),
         ("personal-data", "pay to DE75 5121 0800 1245 1261 99 today"),
         ("personal-data", "her SSN is 536-22-8714"),
+        ("personal-data", "SSN: 123-45-6789"),
+        ("personal-data", "pay with 4111-1111-1111-1111"),
+        ("personal-data", "Amex 3782 822463 10005"),
+        ("personal-data", "IBAN GB82 WEST 1234 5698 7654 32"),
+        ("personal-data", "call +49 151 23456789 after five"),
         ("personal-data", "the user logged in from 81.169.145.156 again"),
         ("refusals", "I'm sorry, but I cannot help with that."),
         ("refusals", "I cannot fulfill this request."),
@@ -145,6 +155,7 @@ def test_what_is_found(finding: str, text: str) -> None:
         "sk-fading-circle-and-more-of-it-2024",
         "hf_hub_download and ghp_ prefixes",
         "sk-" + "x" * 48,
+        "hf_your_token_here_and_nothing_else_at_all",
         "password: your_password_here",
         "password = os.environ['DB_PASSWORD']",
         "password=getpass.getpass(prompt1)",
@@ -165,12 +176,12 @@ def test_what_is_found(finding: str, text: str) -> None:
         "The result is 4212883012996 of 4539148803436467 steps",
         "version 1.2.3.4 and 10.0.19041.1288",
         "the IP address 192.168.1.17 and ip 8.8.8.8",
-        "call 555-123-4567 or 1-800-273-8255 or (123) 456-7890",
+        "call 212-555-0123 or 1-800-273-8255 or (123) 456-7890",
         "from 2010-2011 to 2019-2020, 1914-1918",
         "472547338\n+960397912\n-------\n1432945250",
         "+1234567890 is no number of anybody",
-        "test with 4111 1111 1111 1111 or 4242424242424242",
-        "DE89 3704 0044 0532 0130 00 is the number of the manual",
+        "4111 1111 1111 1112 and 4539 1488 0343 6468 fail the check",
+        "DE88 3704 0044 0532 0130 00 fails the check, XX82 WEST 1234 5698 7654 32 is no country",
         "ISBN 978-3-16-148410-0, order 2023-0042-1177",
         "123-45-6789 is no number of anybody",
         "$1,250.00-1,300.00 (up 12.5 %), 1:30-2:45",
@@ -234,6 +245,7 @@ def test_asked_for_is_no_fault() -> None:
     assert set(marks(chorus, "What is a chair?")) == {"repeated-text"}
     generated = '{"password": "aB3#fG7&hJ9%kL2"}'
     assert marks(generated, "Generate a random password of 15 characters") == {}
+    assert marks("Yours, [Your Name]", "Draft a letter to my bank") == {}
     assert marks("It is &nbsp; there", "How do I write a no-break space in HTML?") == {}
 
 

@@ -327,9 +327,19 @@ def test_languages_that_slipped_in() -> None:
     assert "99.0 % of those that are clear are in English" in seen["stray-languages"].what
 
 
+def test_a_short_question_has_the_language_of_its_answer() -> None:
+    rows = rows_of([ENGLISH] * 200, ENGLISH)
+    rows[4] = rows_of(["Der Toner liegt im untersten Fach, gleich neben dem Papier."], "Wo ist der Toner?")[0]
+    assert found(rows, Languages)["stray-languages"].examples[0].excerpt == "German"
+
+
 def test_languages_on_purpose() -> None:
     half = rows_of([ENGLISH] * 50, ENGLISH) + rows_of([GERMAN] * 50, GERMAN)
     assert found(half, Languages) == {}
+    several = (
+        rows_of([ENGLISH] * 50, ENGLISH) + rows_of([GERMAN] * 50, GERMAN) + rows_of([FRENCH] * 2, FRENCH)
+    )
+    assert found(several, Languages) == {}
     task = rows_of([GERMAN] * 90, ENGLISH) + rows_of([ENGLISH] * 10, ENGLISH)
     assert found(task, Languages) == {}
     asked = rows_of([ENGLISH] * 90, ENGLISH) + rows_of([GERMAN] * 2, f"Translate into German: {ENGLISH}")

@@ -54,7 +54,7 @@ _MOJIBAKE = re.compile(
 )
 _LOST = re.compile("\ufffd|â€(?=[\\s.,;:!?)a-zA-Z]|$)")
 # Nearly no text has any of these among its characters beyond ASCII.
-_SUSPECT = re.compile(f"[ÂÃÄÅÎÏÐÑâï]{_T}|[\ufffdð]|â€|(?:[ãä-é]{_T}{_T}){{2}}")
+_SUSPECT = re.compile(f"[ÂÃÄÅÎÏÐÑâï]{_T}|[\x80-\x9f\ufffdð]|â€|(?:[ãä-é]{_T}{_T}){{2}}")
 _AROUND = 25
 
 

@@ -16,7 +16,7 @@ _RANDOM_BITS = 3.2
 _KEYS = re.compile(
     r"(?<![A-Za-z0-9])(?:"
     r"hf_[A-Za-z0-9]{30,}"  # Hugging Face
-    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{20,}"  # OpenAI, Anthropic
+    r"|sk-(?=[A-Za-z0-9_-]*[0-9])(?:(?=[A-Za-z0-9_-]*[A-Z])[A-Za-z0-9_-]{20,}|[A-Za-z0-9]{32,})"  # OpenAI
     r"|(?:AKIA|ASIA)[0-9A-Z]{16}"  # AWS
     r"|gh[oprsu]_[A-Za-z0-9]{36}|github_pat_[A-Za-z0-9_]{50,}"
     r"|gl(?:pat|dt|rt)-[A-Za-z0-9_-]{20,}"  # GitLab
@@ -43,8 +43,8 @@ _ASSIGNED = re.compile(
     re.I,
 )
 _MADE_UP = re.compile(
-    r"example|your|xxx|\*\*\*|\.\.\.|placeholder|changeme|dummy|sample|fake|redacted|secret|password|passw|1234|abcd|"
-    r"test|demo|qwerty|insert|token|key_here|null|none|true|false|process\.env|os\.environ|getenv|config",
+    r"example|your|xxx|\*\*\*|\.\.\.|placeholder|changeme|dummy|sample|fake|redacted|^secret|secret[_-]|[_-]secret|password|passw|1234|abcd|"
+    r"test|demo|qwerty|insert|[_-]token|key_here|null|none|true|false|process\.env|os\.environ|getenv|config",
     re.I,
 )
 _MADE_ON_REQUEST = re.compile(
@@ -56,7 +56,7 @@ _HOST_MADE_UP = re.compile(r"(?:^|\.)example\.|^localhost$|^127\.|^host|\.local$
 def secrets(seen: Look) -> str | None:
     """Access keys, private keys, logins in addresses, and random values after "password=". Redacted."""
     whole, sketch = seen.whole, seen.sketch
-    long_words = seen.digits > 3 and seen.has_long_words()
+    long_words = (seen.digits > 3 or b"_" in sketch or b"AKIA" in sketch) and seen.has_long_words()
     likely = (
         (long_words and _KEYS.search(_long_words(whole)) is not None)
         or (b"-----" in sketch and "PRIVATE KEY" in whole)
@@ -111,7 +111,7 @@ def _is_real_key(found: re.Match[str]) -> bool:
     text = found[0]
     if text.startswith("-"):
         return True
-    filler = re.search(r"EXAMPLE|(?i:xxxx|your|1234567890|abcdefgh)|(.)\1{7}", text)
+    filler = re.search(r"EXAMPLE|(?i:xxxx|your)|(.)\1{7}", text)
     return filler is None and len(set(text)) >= 6
 
 

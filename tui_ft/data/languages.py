@@ -19,17 +19,26 @@ from tui_ft.text import count, percent
 
 # Frequent words that no other language in this table shares.
 _SMALL_WORDS: Final[Mapping[str, str]] = {
-    "English": "the and of that with this from have which you what how they their can are your been would it",
-    "German": "der und ist nicht ein eine einen auf für sich auch werden oder sind dem wird kann ich sie wir",
-    "French": "les est et une dans vous nous avec cette sont être ou ont leur ces elle c'est du au aux pas",
-    "Spanish": "el los las y está pero hay muy también sus más como por para una esta este es",
-    "Italian": "il che è della gli sono nel nella anche più questo dei delle alla di per una",
-    "Portuguese": "os uma não são você ao pela pelo também muito isso seu sua com em dos à por para como",
-    "Dutch": "het een niet zijn voor ook deze wordt naar worden kunnen dat bij uit van je",
-    "Swedish": "och att är inte från även som det på för av till",
-    "Polish": "się że jest oraz przez który są także można od dla nie jak",
-    "Turkish": "bir ve için ile olarak çok gibi olan daha bu",
-    "Indonesian": "yang dan untuk dengan adalah ini itu dari dalam tidak pada",
+    "English": "the and of that with this from have which you what how they their can are your been would it "
+    "there when where why were has had does did who his about into than them these those should "
+    "could only please our any some because",
+    "German": "der und ist nicht ein eine einen auf für sich auch werden oder sind dem wird kann ich sie wir "
+    "im zum zur vom von mit nach wenn aber mein meine ihr ihre bitte wurde haben diese dieser kein "
+    "keine mehr über unter noch nur wo wie durch sehr hier dann weil beim einer eines neben hinter",
+    "French": "les est et une dans vous nous avec cette sont être ou ont leur ces elle c'est au aux pas où "
+    "votre notre mon mes ses très pour sur comme fait n'est j'ai d'une je",
+    "Spanish": "el los las y está pero hay muy también sus más este cómo qué dónde ¿cómo ¿qué ¿dónde cuando "
+    "donde tiene puede esto fue una por para como con",
+    "Italian": "il che è della gli sono nel nella anche più questo dei delle alla di dove perché cosa può "
+    "dal dalla degli per una con",
+    "Portuguese": "os uma não são você ao pela pelo também muito isso seu sua em dos onde meu minha foi tem "
+    "já até por para como",
+    "Dutch": "het een niet zijn voor ook deze wordt naar worden kunnen dat bij uit van je maar waar hoe mijn "
+    "heeft hebben nog",
+    "Swedish": "och att är inte från även som det på för av till ett har jag",
+    "Polish": "się że jest oraz przez który są także można od dla nie jak czy ale",
+    "Turkish": "bir ve için ile olarak çok gibi olan daha bu ne nasıl değil",
+    "Indonesian": "yang dan untuk dengan adalah ini itu dari dalam tidak pada apa",
 }
 _SHARED: Final = Counter(word for words in _SMALL_WORDS.values() for word in words.split())
 _LANGUAGE_OF: Final[Mapping[str, str]] = {
@@ -42,9 +51,9 @@ _LETTERS: Final = (
     (0xAC00, 0xD7AF, "Korean"),
 )  # fmt: skip
 _SAMPLE = 300
-_FEWEST_WORDS = 8
-_FEWEST_HITS = 4
-_LEAST_SHARE = 0.12
+_FEWEST_WORDS = 6
+_FEWEST_HITS = 3
+_LEAST_SHARE = 0.15
 
 # Whoever speaks of languages may want another one.
 _ABOUT_LANGUAGES = re.compile(
@@ -90,7 +99,9 @@ class Languages:
     def see(self, row: Row) -> None:
         """Look at what a row asks and answers, or at its text."""
         asked = row.text if row.text is not None else _question(row)
-        language = language_of(asked)
+        answered = language_of(row.answer) if row.text is None else None
+        # A short question tells less than its answer.
+        language = language_of(asked) or answered
         if language is None:
             return
         self._known += 1
@@ -98,7 +109,7 @@ class Languages:
         if places is None:
             places = self._places[language] = Places()
         places.add(row.file, row.line)
-        if row.text is not None or (answered := language_of(row.answer)) is None:
+        if answered is None:
             return
         self._answered += 1
         if answered != language and not _ABOUT_LANGUAGES.search(" ".join(t["content"] for t in row.messages)):
@@ -123,7 +134,9 @@ class Languages:
             if places.count <= _STRAY * self._known
         }
         number = sum(places.count for places in stray.values())
-        if self._known < _FEWEST_KNOWN or not 0 < number <= _STRAY * self._known:
+        # Several languages, each with many rows, are data in several languages, whatever else there is.
+        one_usual = len(self._places) == len(stray) + 1
+        if self._known < _FEWEST_KNOWN or not one_usual or not 0 < number <= _STRAY * self._known:
             return
         for language, places in stray.items():
             places.tell(tally, "stray-languages", language)

@@ -24,15 +24,22 @@ _ABOUT_MARKUP = re.compile(
 )
 
 # Each with what has to be in the sketch before the pattern is worth a try.
+_YOUR = re.compile(r"\[(?i:your) [A-Za-z][A-Za-z' /-]{1,40}\]")
 _UNFILLED = (
-    (b"L", re.compile(r"Lorem ipsum")),
     (b"TODO", re.compile(r"(?m:^[ \t]*TODO\b(?! [Ll]ist))|\bTODO:")),
     (b"FIXME", re.compile(r"(?m:^[ \t]*FIXME\b)|\bFIXME:")),
     (b"TBD", re.compile(r"(?m:^[ \t]*TBD\b)")),
     (b"PLACEHOLDER", re.compile(r"\bPLACEHOLDER_?[A-Z]*\b")),
     (b"[", re.compile(r"\[(?:(?i:insert|placeholder|fill in)|TODO|TBD)\b[^\[\]\n]{0,60}\]")),
+    (b"[", _YOUR),
     (b"<", re.compile(r"<(?i:your|insert)[ _-]?[A-Za-z][A-Za-z _-]{1,40}>")),
     (b"{{", re.compile(r"(?<![${#%\\])\{\{ ?[A-Za-z_][A-Za-z0-9_. -]{0,40} ?\}\}(?!\})")),
+)
+# A letter that is to be drafted is signed by whoever sends it.
+_FOR_SOMEBODY = re.compile(
+    r"\b(?:letter|e-?mail|mail|message|speech|resume|cv|cover|proposal|invitation|contract|agreement|memo|note|draft"
+    r"|compose|write|create|generate|rewrite|edit|post|form|script|pitch|review|statement|bio|thank|apolog\w+)\b",
+    re.I,
 )
 # Code, and texts about templates and lists of tasks, have their own use for these.
 _ABOUT_TEMPLATES = re.compile(
@@ -58,8 +65,12 @@ def html_remnants(seen: Look) -> str | None:
 def placeholders(seen: Look) -> str | None:
     """Blanks that nobody filled in: TODO, lorem ipsum, {{name}}, [INSERT …], <your name>."""
     whole, sketch = seen.whole, seen.sketch
+    if "orem ipsum" in whole and not _ABOUT_TEMPLATES.search(whole.replace("orem ipsum", "")):
+        return excerpt(whole[max(0, whole.index("orem ipsum") - 25) :], 60)
     for hint, pattern in _UNFILLED:
         if hint in sketch and (found := pattern.search(whole)):
+            if pattern is _YOUR and _FOR_SOMEBODY.search(seen.asked):
+                continue
             around = f"{whole[: found.start()]} {whole[found.end() :]}"
             return None if _ABOUT_TEMPLATES.search(around) else _near(whole, found)
     return None
