@@ -90,5 +90,5 @@ def test_search_and_knobs_are_quick_enough_to_follow_a_key(facts: Any) -> None:
     data, box = report(typical=2000, spread=0.9), gpu_box(free_gib=12)
     plan = make(recipe(), facts, data, box)
     assert seconds(lambda: decide(Case.of(of_hardware(box), facts, data), recipe())) < 0.2
-    assert seconds(lambda: make(recipe(), facts, data, box)) < 0.2
-    assert seconds(lambda: knobs(recipe(), facts, data, box, plan)) < 0.15
+    assert seconds(lambda: make(recipe(), facts, data, box)) < 0.3
+    assert seconds(lambda: knobs(recipe(), facts, data, box, plan)) < 0.2

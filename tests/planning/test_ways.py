@@ -118,6 +118,7 @@ def test_a_cut_says_its_share_and_what_it_saves() -> None:
     written = recipe('[method]\nname = "lora"\n[train]\nseq_len = 32768\n')
     steps = make(written, model(), LONG, RTX_4090).relief
     cut = next(step for step in steps if step.share_cut)
+    assert cut.share_cut is not None
     said = re.fullmatch(
         r"Set train.seq_len = (\d+) instead of 32768: cuts (\d\.\d) % of the rows, saves [\d.]+ GiB\.",
         cut.words,
