@@ -69,7 +69,11 @@ def _asked(offers: Iterable[Offer]) -> Iterable[str]:
     """The fixes that the person at the terminal wants."""
     for offer in offers:
         lines(["", *offer_detail(offer)])
-        if input("Do this? [y/N] ").strip().casefold() in ("y", "yes"):
+        try:
+            answer = input("Do this? [y/N] ")
+        except EOFError:
+            return
+        if answer.strip().casefold() in ("y", "yes"):
             yield offer.id
 
 
