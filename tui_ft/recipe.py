@@ -26,6 +26,8 @@ DataFormat = Literal[
     "auto", "messages", "sharegpt", "alpaca", "prompt-completion", "text", "preference", "kto"
 ]
 
+_URL = r"^(https?://\S+|env:[A-Za-z_][A-Za-z0-9_]*|)$"
+
 
 def _option(default: Any, help: str, *, cost: str = "", **bounds: Any) -> Any:  # noqa: A002
     return Field(default, description=help, json_schema_extra={"cost": cost} if cost else None, **bounds)
@@ -157,6 +159,16 @@ class Train(_Section):
         "Try the longest batch before the first step: does it fit, how fast is it?",
         cost="time of about three steps",
     )
+    smoke_test: bool = _option(
+        False,
+        "Learn 8 rows by heart before the first step, then start over: can this model learn at all?",
+        cost="time of up to 30 steps",
+    )
+    on_nan: Literal["stop", "rollback"] = _option(
+        "stop",
+        "When a gradient becomes NaN or infinite: stop, or go back to an earlier checkpoint with half the "
+        "learning rate, at most twice.",
+    )
 
 
 class Evaluate(_Section):
@@ -185,7 +197,35 @@ class Limits(_Section):
     price_per_hour: float = _option(0.0, "What this box costs per hour; 0 when unknown.", ge=0)
     max_hours: float = _option(0.0, "Stop and save after this long; 0 for no limit.", ge=0)
     max_cost: float = _option(0.0, "Stop and save at this cost; 0 for no limit.", ge=0)
-    on_finish: str = _option("", "Command to run when the run ends.")
+    deadline: str = _option(
+        "",
+        'Stop and save at this local time, "2026-12-24 18:00" or "07:30", or so long after the start: "6h".',
+        pattern=r"^(\d+(\.\d+)? ?[mhd]|\d\d:\d\d|\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d)?|)$",
+    )
+    on_finish: str = _option(
+        "",
+        "Command to run when the run ends, however it does; it finds TUI_FT_RUN, TUI_FT_STATE, TUI_FT_DIR "
+        "and TUI_FT_MESSAGE in its environment.",
+    )
+    on_finish_timeout_s: float = _option(3600, "Longest time that command may take, in seconds.", gt=0)
+    shutdown_command: str = _option(
+        "", 'Command that ends the box when the run is over, such as "sudo shutdown now"; empty for none.'
+    )
+    shutdown_after_s: float = _option(
+        300, "Seconds before it is run, in which `tui-ft stop` can call it off.", ge=0
+    )
+
+
+class Notify(_Section):
+    """Who is told when a run ends."""
+
+    webhook: str = _option(
+        "", "URL that gets a JSON object; env:NAME takes it from the environment.", pattern=_URL
+    )
+    ntfy: str = _option(
+        "", "Topic of an ntfy server, e.g. https://ntfy.sh/my-topic; env:NAME as well.", pattern=_URL
+    )
+    bell: bool = _option(False, "Ring the terminal that watches when the run ends or an error shows.")
 
 
 class Track(_Section):
@@ -207,6 +247,7 @@ class Recipe(_Section):
     evaluate: Evaluate = Evaluate()
     export: Export = Export()
     limits: Limits = Limits()
+    notify: Notify = Notify()
     track: Track = Track()
 
     def with_values(self, changes: Mapping[str, Any]) -> Recipe:
