@@ -23,7 +23,7 @@ from tui_ft.runs.status import reality
 from tui_ft.runs.view import RunView, view
 from tui_ft.settings import Home
 
-ROWS, STEPS = 80, 4
+ROWS, STEPS = 80, 2
 WORDS = ["the printer", "on our floor", "does not", "answer since", "Monday and", "my invoice", "is wrong"]
 CASES: dict[str, dict[str, Any]] = {
     "LoRA, 4 rows": {"method.name": "lora", "train.micro_batch": 4},

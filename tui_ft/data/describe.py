@@ -25,6 +25,7 @@ def report_lines(report: DatasetReport) -> list[str]:
     lines += _preview(report)
     lines += _rows("split", _split(report))
     lines += _labels(report)
+    lines += _rows("answers", _answers(report))
     lines += _rows("tokens", _lengths(report.lengths))
     for finding in sorted(report.findings, key=lambda found: (found.ignored, order[found.severity])):
         lines += ["", *_finding(finding)]
@@ -104,6 +105,16 @@ def _labels(report: DatasetReport) -> Iterator[str]:
         yield from _rows("", f"{shown}: " + ", ".join(f"{side} {sides[side]:,}" for side in SIDES))
     if len(ordered) > _MOST_LABELS:
         yield from _rows("", f"and {count(len(ordered) - _MOST_LABELS, 'label')} more")
+
+
+def _answers(report: DatasetReport) -> str:
+    """The labels with their rows, or the fields of JSON answers with the rows that have them."""
+    said = [f"{excerpt(label, 30)} {number:,}" for label, number in report.answer_labels.items()]
+    for path, field in (report.schema or {}).get("fields", {}).items():
+        whole = "" if field["rows"] == field["of"] else f" of {field['of']:,}"
+        said.append(f"{excerpt(path, 30)} {field['rows']:,}{whole}")
+    more = f", and {len(said) - _MOST_LABELS:,} more" if len(said) > _MOST_LABELS else ""
+    return ", ".join(said[:_MOST_LABELS]) + more
 
 
 def _lengths(lengths: Lengths | None) -> str:
