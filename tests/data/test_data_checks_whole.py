@@ -12,6 +12,7 @@ import pytest
 from tests.data.conftest import WriteRows
 from tests.data.samples import chat
 from tui_ft.data.check import check, to_json
+from tui_ft.data.describe import report_lines
 from tui_ft.data.json_answers import JsonAnswers
 from tui_ft.data.labels import Labels
 from tui_ft.data.languages import Languages, language_of
@@ -360,3 +361,14 @@ def test_plain_text_and_pairs_are_no_answers_of_these_kinds() -> None:
     assert found(texts) == {}
     row = chat(("user", "Hi"), ("assistant", ""))
     assert found([row]) == {}
+
+
+def test_the_report_in_words_tells_labels_and_fields(write_rows: WriteRows) -> None:
+    path = write_rows(
+        {"prompt": f"Text {i}", "completion": "spam" if i % 4 == 0 else "ham"} for i in range(200)
+    )
+    assert "answers  ham 150, spam 50" in report_lines(check(Data(path=path.name), base=path.parent))
+    values = [{"category": "a"} if i == 7 else {"category": "b", "priority": "low"} for i in range(200)]
+    path = write_rows({"prompt": f"Text {i}", "completion": json.dumps(v)} for i, v in enumerate(values))
+    lines = report_lines(check(Data(path=path.name), base=path.parent))
+    assert "answers  category 200, priority 199 of 200" in lines

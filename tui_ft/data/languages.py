@@ -51,6 +51,7 @@ _LETTERS: Final = (
     (0xAC00, 0xD7AF, "Korean"),
 )  # fmt: skip
 _SAMPLE = 300
+_MOST_WORDS = 40
 _FEWEST_WORDS = 6
 _FEWEST_HITS = 3
 _LEAST_SHARE = 0.15
@@ -77,7 +78,7 @@ def language_of(text: str) -> str | None:
     # Letters other than Latin ones take two bytes or three.
     if not sample.isascii() and len(sample.encode()) > 1.4 * len(sample):
         return _by_letters(sample)
-    words = sample.lower().split()
+    words = sample.lower().split(None, _MOST_WORDS)
     if len(words) < _FEWEST_WORDS:
         return None
     hits = [_LANGUAGE_OF[word] for word in words if word in _LANGUAGE_OF]

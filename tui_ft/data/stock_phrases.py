@@ -8,6 +8,7 @@ from tui_ft.data.look import Look
 from tui_ft.text import excerpt
 
 _WIDTH = 90
+_BEGINNING = 250
 _SORRY = (
     r"(?:(?:i['’]?m|i am|we['’]re) (?:so |very |truly |really )?sorry|sorry|my apologies|i apologi[sz]e"
     r"|apologies|unfortunately)"
@@ -48,15 +49,14 @@ _OPENING = re.compile(
 
 def refusals(seen: Look) -> str | None:
     """An answer that begins by declining."""
-    return next((excerpt(a, _WIDTH) for a in seen.answers if _REFUSAL.match(a[:250])), None)
+    return next((excerpt(a, _WIDTH) for a in seen.answers if _REFUSAL.match(a[:_BEGINNING])), None)
 
 
 def ai_phrases(seen: Look) -> str | None:
     """ "As an AI language model, I …" anywhere in an answer."""
-    if b"AI" not in seen.sketch and "language model" not in seen.whole:
-        return None
+    capitals = b"AI" in seen.sketch
     for answer in seen.answers:
-        if found := _AS_AN_AI.search(answer):
+        if (capitals or "language model" in answer[:_BEGINNING]) and (found := _AS_AN_AI.search(answer)):
             return excerpt(answer[max(0, found.start() - 10) : found.end() + 40], _WIDTH)
     return None
 
