@@ -8,37 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textual.app import ComposeResult
-from textual.content import Content
 
-from tui_ft.text import count, percent
+from tui_ft.text import count
 
-from . import keys
-from .ink import MUTED, STRONG, facts, hang, ink, join, mark, prose, short_path, spread, stack
+from . import data_text, keys
+from .data_text import SHAPES, severity
+from .ink import MUTED, ink, join, mark, short_path, stack
 from .page import Page, in_thread
 from .pick_data import check_data, know_model
-from .widgets.bar import histogram
 from .widgets.lines import Lines
 
 if TYPE_CHECKING:
     from tui_ft.data.rows import DatasetReport, Finding
 
-_SHAPES = {
-    "messages": "conversations (messages)",
-    "sharegpt": "conversations (ShareGPT)",
-    "alpaca": "instructions (Alpaca)",
-    "prompt-completion": "prompt and answer pairs",
-    "text": "plain text",
-    "preference": "preference pairs",
-    "kto": "answers marked good or bad",
-    "unknown": "rows of an unknown shape",
-}
-_LOOKS = {
-    "json": "are JSON",
-    "label": "are short labels",
-    "short": "are short texts",
-    "long": "are long texts",
-    "none": "",
-}
+    from .draft import Draft
+    from .repair import Repair
 
 
 class DataPage(Page):
@@ -46,6 +30,10 @@ class DataPage(Page):
 
     place = "data"
     BINDINGS = keys.bindings("data")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._tried: int | None = None  # a length limit that is being looked at
 
     def body(self) -> ComposeResult:
         """The report as one text."""
@@ -72,18 +60,18 @@ class DataPage(Page):
         self._show(report)
 
     def _show(self, report: DatasetReport) -> None:
-        limit = self.draft.value("train.seq_len")
-        self.query_one("#facts", Lines).show(lambda width: describe(report, limit, width))
+        limit, tried = self.draft.value("train.seq_len"), self._tried
+        self.query_one("#facts", Lines).show(lambda width: data_text.describe(report, limit, tried, width))
         self.refresh_footer()
 
     def footer_keys(self) -> tuple[keys.Key, ...]:
-        """While something blocks, accepting takes the place of the mapping."""
+        """While something blocks, accepting takes the place of the preview."""
         shown = super().footer_keys()
         report = self.draft.report
         if report is None or not report.blocked:
             return shown
         accept = next(key for key in keys.PLACES["data"] if key.id == "data.accept")
-        return tuple(replace(accept, footer=True) if key.id == "data.mapping" else key for key in shown)
+        return tuple(replace(accept, footer=True) if key.id == "data.preview" else key for key in shown)
 
     def _recheck(self, **changes: Any) -> None:
         """Change recipe keys of [data] and read the data again."""
@@ -121,7 +109,7 @@ class DataPage(Page):
         from .dialogs import Reader, Select
         from .widgets.choice import Item
 
-        items = [Item(f.id, join(mark(_severity(f)), " ", ink(f.what))) for f in found]
+        items = [Item(f.id, join(mark(severity(f)), " ", ink(f.what))) for f in found]
         current: str | None = ""
         while current is not None:
             current = await self.shell.push_screen_wait(
@@ -129,7 +117,7 @@ class DataPage(Page):
             )
             finding = next((f for f in found if f.id == current), None)
             if finding is not None:
-                await self.shell.push_screen_wait(Reader(finding.what, finding_text(finding)))
+                await self.shell.push_screen_wait(Reader(finding.what, data_text.finding_text(finding)))
 
     def action_accept(self) -> None:
         """Put the findings that block into [data] ignore."""
@@ -167,7 +155,7 @@ class DataPage(Page):
         from .dialogs import Select
         from .widgets.choice import Item
 
-        shapes = [Item(s, words) for s, words in _SHAPES.items() if s != "unknown"]
+        shapes = [Item(s, words) for s, words in SHAPES.items() if s != "unknown"]
         about = f"Columns in the file: {', '.join(report.columns) or 'none'}"
         shape = await self.shell.push_screen_wait(
             Select("What is a row?", shapes, text=about, current=report.mapping.shape)
@@ -191,6 +179,71 @@ class DataPage(Page):
             if column:
                 chosen[part] = column
         self._recheck(data__format=shape, data__columns=chosen)
+
+    def action_limit(self, direction: int) -> None:
+        """Move the line on the lengths and see what it would cut."""
+        report = self.draft.report
+        steps = data_text.limits(report.lengths) if report is not None and report.lengths else []
+        if report is None or not steps:
+            self.shell.say("Lengths are unknown without the model's tokenizer.")
+            return
+        now = self._tried or self.draft.value("train.seq_len") or steps[-1]
+        at = min(range(len(steps)), key=lambda n: abs(steps[n] - now)) + direction
+        self._tried = steps[min(len(steps) - 1, max(0, at))]
+        self._show(report)
+
+    def action_take_limit(self) -> None:
+        """Make the line the recipe's limit; again gives it back to the plan."""
+        if self._tried is None and self.draft.value("train.seq_len") is None:
+            self.shell.say("←→ chooses a limit first; without one the plan decides.")
+            return
+        limit, self._tried = self._tried, None
+        self.shell.set_values(train__seq_len=limit)
+        self.start(self._check(), "Reading the data again")
+
+    def action_repair(self) -> None:
+        """Write a repaired copy of the data and go on with it."""
+        report = self.draft.report
+        if report is not None:
+            self.start(self._repair(), "Looking for what can be repaired")
+
+    async def _repair(self) -> None:
+        from .repair import Repair, plan
+
+        draft = self.draft
+        offers = (await in_thread(lambda: plan(draft, self.progress))).offers
+        if not offers:
+            self.shell.say("There is nothing to repair.")
+            return
+        self.run_worker(self._offer_repair(Repair(offers), draft), group="dialog", exit_on_error=False)
+
+    async def _offer_repair(self, dialog: Repair, draft: Draft) -> None:
+        from .repair import suggested
+
+        chosen = await self.shell.push_screen_wait(dialog)
+        if chosen is None:
+            return
+        from .dialogs import Ask
+
+        target = await self.shell.push_screen_wait(
+            Ask(
+                "Write the repaired copy to",
+                value=str(suggested(draft)),
+                help="The data stay as they are. Beside the copy, a log names every row that was changed.",
+            )
+        )
+        if target:
+            self.start(self._write_repair(draft, Path(target), chosen), "Writing the copy", whole=True)
+
+    async def _write_repair(self, draft: Draft, out: Path, chosen: Sequence[str]) -> None:
+        from .repair import apply
+
+        done = await in_thread(lambda: apply(draft, out, chosen, self.progress))
+        self.shell.say(
+            f"{count(done.kept, 'row')} written, {done.changed:,} changed, {done.dropped:,} dropped."
+        )
+        self.shell.set_values(data__path=str(done.out))
+        await self._check()
 
     def action_split(self) -> None:
         """How many rows are held out."""
@@ -245,75 +298,6 @@ class DataPage(Page):
         await self.shell.push_screen(Preview(rows))
 
 
-def describe(report: DatasetReport, limit: int | None, width: int) -> list[Content]:
-    """The report as text."""
-    name = ", ".join(Path(path).name for path in report.paths[:3])
-    used = "" if report.usable_rows == report.rows else f", {report.usable_rows:,} of them usable"
-    title = spread(ink(name, STRONG), ink(f"{count(report.rows, 'row')}{used}"), width)
-    columns = report.mapping.columns.items()
-    mapped = ", ".join(part if part == column else f"{part} ← {column}" for part, column in columns)
-    unsure = "" if report.mapping.confident else "   a guess: m corrects it"
-    rows: list[tuple[str, Content | str]] = [
-        ("rows are", join(_SHAPES[report.mapping.shape], ink(f"   {mapped}", MUTED), ink(unsure, "$warn"))),
-    ]
-    if _LOOKS[report.answers_look_like]:
-        typical = (
-            f"{_LOOKS[report.answers_look_like]}, typically {report.median_answer_characters:,} characters"
-        )
-        rows.append(("answers", typical))
-    sizes = report.sizes
-    held = join(
-        f"{sizes.train:,} to learn from",
-        ink(" · ", MUTED),
-        f"{sizes.validation:,} to watch",
-        ink(" · ", MUTED),
-        f"{sizes.test:,} to compare with",
-    )
-    rows.append(("split", held))
-    lines = [title, *facts(rows, width), *_lengths(report, limit, width), Content("")]
-    if not report.findings:
-        return [*lines, join(mark("good"), " Nothing stands out.")]
-    for finding in report.findings:
-        accepted = ink("   accepted", MUTED) if finding.ignored else Content("")
-        lines += hang(join(mark(_severity(finding)), " "), join(ink(finding.what), accepted), width)
-        if finding.blocks:
-            lines += hang("  ", prose(finding.fix, MUTED), width)
-    return lines
-
-
-def _lengths(report: DatasetReport, limit: int | None, width: int) -> list[Content]:
-    lengths = report.lengths
-    if lengths is None:
-        why = "unknown until the model's tokenizer is on this machine"
-        return facts([("tokens", ink(why, MUTED))], width)
-    share = lengths.answer_tokens / lengths.total_tokens if lengths.total_tokens else None
-    told = f"{lengths.total_tokens:,}, of which {percent(share)} are learned from"
-    spread_out = f"half ≤ {lengths.percentile(0.5):,} · 99 % ≤ {lengths.percentile(0.99):,} · longest "
-    spread_out += f"{max(lengths.lengths, default=0):,}"
-    rows: list[tuple[str, Content | str]] = [("tokens", told), ("lengths", spread_out)]
-    if limit:
-        cut = lengths.cut_at(limit)
-        rows.append(("limit", f"{limit:,} tokens cut {count(cut, 'row')}"))
-    bars = histogram(lengths.lengths, min(60, width - 11), limit)
-    return facts(rows, width) + [join(" " * 11, bar) for bar in bars]
-
-
-def finding_text(finding: Finding) -> Content:
-    """A finding with why it hurts, what to do, and where it is."""
-    lines: list[Content | str] = [
-        prose(finding.why),
-        "",
-        join(ink("What to do  ", MUTED), prose(finding.fix)),
-        "",
-    ]
-    for example in finding.examples:
-        lines.append(join(ink(f"{Path(example.file).name}:{example.line}  ", MUTED), prose(example.excerpt)))
-    if finding.count > len(finding.examples) > 0:
-        lines.append(ink(f"and {finding.count - len(finding.examples):,} more", MUTED))
-    lines += ["", ink(f'To accept it: ignore = ["{finding.id}"] in [data] of the recipe.', MUTED)]
-    return stack(lines)
-
-
 def shares(text: str) -> tuple[float, float]:
     """Two percentages as shares. Raises ValueError with what to type."""
     try:
@@ -323,7 +307,3 @@ def shares(text: str) -> tuple[float, float]:
     if not (0 <= validation < 1 and 0 <= test < 1 and validation + test < 0.9):
         raise ValueError("Together they must leave rows to learn from.")
     return round(validation, 4), round(test, 4)
-
-
-def _severity(finding: Finding) -> str:
-    return "info" if finding.ignored else finding.severity

@@ -374,3 +374,42 @@ async def test_a_plan_that_does_not_fit_is_not_started_and_shows_the_way_out(tmp
         await press(pilot, "enter")
         await until(pilot, lambda: "SAFE" in text_of(pilot, "#summary"))
         assert "a other ways" in shown(pilot)
+
+
+async def test_a_limit_is_tried_out_on_the_lengths_and_taken(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'[model]\nid = "{model_folder(tmp_path)}"\n[data]\npath = "data/tickets.jsonl"\n')
+    data_file(tmp_path)
+    async with running(make_app(tmp_path / "home", recipe=recipe)) as pilot:
+        await press(pilot, "g", "4")
+        assert "chosen by the plan" in text_of(pilot, "#facts")
+        await press(pilot, "right")
+        assert "64 tokens cut nothing" in text_of(pilot, "#facts")
+        assert draft(pilot).value("train.seq_len") is None
+        await press(pilot, "l")
+        assert draft(pilot).value("train.seq_len") == 64
+        await press(pilot, "l")
+        assert draft(pilot).value("train.seq_len") is None
+
+
+async def test_a_repaired_copy_takes_the_place_of_the_data(tmp_path: Path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(f'[model]\nid = "{model_folder(tmp_path)}"\n[data]\npath = "data/tickets.jsonl"\n')
+    data_file(tmp_path)
+    broken = tmp_path / "data" / "tickets.jsonl"
+    broken.write_text('{"prompt": "Hi", "completion": ""}\n' + broken.read_text())
+    before = broken.read_bytes()
+    async with running(make_app(tmp_path / "home", recipe=recipe)) as pilot:
+        await press(pilot, "g", "4")
+        assert "must be mended" in text_of(pilot, "#facts")
+        await press(pilot, "r")
+        await until(pilot, lambda: "What can be repaired" in shown(pilot))
+        assert "Drop 1 row with an empty answer." in shown(pilot)
+        assert "the row is left out" in text_of(pilot, "#difference")
+        await press(pilot, "enter")
+        await until(pilot, lambda: "Write the repaired copy to" in shown(pilot))
+        await press(pilot, "enter")
+        await until(pilot, lambda: "tickets.repaired.jsonl" in text_of(pilot, "#facts"))
+        assert "must be mended" not in text_of(pilot, "#facts")
+    assert broken.read_bytes() == before
+    assert (tmp_path / "data" / "tickets.repaired.jsonl.log.jsonl").is_file()

@@ -19,7 +19,7 @@ def report_lines(report: DatasetReport) -> list[str]:
     """What the command line and plain mode print, most urgent finding first."""
     order = {"error": 0, "warning": 1, "info": 2}
     lines = [*textwrap.wrap(verdict(report), _WIDTH), ""]
-    lines += _rows("findings", _severities(report))
+    lines += _rows("findings", severities(report))
     lines += _rows("rows", _counts(report))
     lines += _rows("columns", _mapping(report))
     lines += _preview(report)
@@ -46,7 +46,7 @@ def verdict(report: DatasetReport) -> str:
     return f"{usable}; nothing is wrong with them."
 
 
-def _severities(report: DatasetReport) -> str:
+def severities(report: DatasetReport) -> str:
     """How many findings there are of each severity."""
     found = [finding.severity for finding in report.findings if not finding.ignored]
     said = [
