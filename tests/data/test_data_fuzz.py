@@ -12,8 +12,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data.corpus_listing import CORPUS
 from tui_ft.data import catalog_rows
 from tui_ft.data.check import check
+from tui_ft.data.read import read
 from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import InputError
 from tui_ft.recipe import Data
@@ -139,3 +141,44 @@ def test_a_hundred_thousand_mutated_lines(
     tmp_path_factory: pytest.TempPathFactory, seed: int, name: str
 ) -> None:
     survive(tmp_path_factory.mktemp("fuzz"), name, _MAKERS[name](random.Random(seed), 200))
+
+
+_BINARY = (
+    "columnar/messages.parquet",
+    "columnar/file.arrow",
+    "columnar/stream.arrow",
+    "packed/good.jsonl.gz",
+    "packed/good.jsonl.zst",
+    "encodings/utf16_le_bom.jsonl",
+    "encodings/latin1.jsonl.gz",
+)
+
+
+@given(st.integers(0, 1 << 32), st.sampled_from(_BINARY))
+@settings(max_examples=150, deadline=None)
+def test_mutated_bytes_end_in_rows_or_a_refusal(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, name: str
+) -> None:
+    chance = random.Random(seed)
+    content = bytearray((CORPUS / name).read_bytes())
+    for _ in range(chance.randint(1, 4)):
+        at = chance.randrange(len(content))
+        match chance.randrange(4):
+            case 0:
+                content[at] = chance.randrange(256)
+            case 1:
+                del content[at : at + chance.randint(1, 20)]
+            case 2:
+                content[at:at] = chance.randbytes(chance.randint(1, 8))
+            case _:
+                del content[at + 1 :]
+        content = content or bytearray(b"x")
+    folder = tmp_path_factory.mktemp("fuzz")
+    (folder / Path(name).name).write_bytes(content)
+    try:
+        rows = list(read([Path(name).name], folder))
+    except InputError as error:
+        refused = str(error)
+    else:
+        refused = "" if all(row.line >= 1 for row in rows) else "a row without a line"
+    assert refused != "a row without a line"

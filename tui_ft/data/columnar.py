@@ -11,6 +11,7 @@ from tui_ft.errors import InputError
 from tui_ft.text import excerpt
 
 _BATCH = 1024
+_DAMAGES = (OSError, ValueError, MemoryError, OverflowError)
 
 
 def rows_of_parquet(file: BinaryIO, source: Source) -> Iterator[RawRow]:
@@ -20,7 +21,7 @@ def rows_of_parquet(file: BinaryIO, source: Source) -> Iterator[RawRow]:
 
     try:
         batches = parquet.ParquetFile(file).iter_batches(batch_size=_BATCH)
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, *_DAMAGES) as error:
         raise _damaged(source, error) from None
     yield from _numbered(batches, source)
 
@@ -36,7 +37,7 @@ def rows_of_arrow(file: BinaryIO, source: Source) -> Iterator[RawRow]:
         else:
             file.seek(0)
             batches = iter(pa.ipc.open_stream(file))
-    except (pa.ArrowException, OSError, ValueError) as error:
+    except (pa.ArrowException, *_DAMAGES) as error:
         raise _damaged(source, error) from None
     yield from _numbered(batches, source)
 
@@ -45,22 +46,28 @@ def _numbered(batches: Iterator[Any], source: Source) -> Iterator[RawRow]:
     import pyarrow as pa
 
     pieces = (
-        batch.slice(start, _BATCH).to_pylist()
-        for batch in batches
-        for start in range(0, batch.num_rows, _BATCH)
+        piece.to_pylist()
+        for batch in map(_sound, batches)
+        for piece in (batch.slice(start, _BATCH) for start in range(0, batch.num_rows, _BATCH))
     )
     number = 0
     while True:
         try:
             # Text that is not UTF-8 only shows when it is turned into Python's.
             rows = next(pieces, None)
-        except (pa.ArrowException, OSError, ValueError) as error:
+        except (pa.ArrowException, *_DAMAGES) as error:
             raise _damaged(source, error, number) from None
         if rows is None:
             return
         for values in rows:
             number += 1
             yield RawRow(source.name, number, values)
+
+
+def _sound(batch: Any) -> Any:
+    """A batch whose offsets point into it: a damaged one would take the whole process down when read."""
+    batch.validate(full=True)
+    return batch
 
 
 def _damaged(source: Source, error: Exception, after: int = 0) -> InputError:
