@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from tests.data.samples import chat
 from tests.data.test_data_checks import AWS, GITHUB, SLACK, TOKEN
 from tui_ft.data.characters import mended, without_control, without_invisible
-from tui_ft.data.checks import marks_of
+from tui_ft.data.checks import ROW_CHECKS, marks_of
 from tui_ft.data.credentials import without_secrets
 from tui_ft.data.leftovers import trimmed, unescaped
 from tui_ft.data.personal import without_personal_data
 from tui_ft.data.redaction import redacted
+from tui_ft.text import sanitize
 
 CURES: dict[str, Callable[[str], str]] = {
     "control-characters": without_control,
@@ -52,6 +53,15 @@ def test_after_the_cure_the_check_finds_nothing(text: str) -> None:
     for finding in ("control-characters", "invisible-characters", "secrets", "personal-data"):
         row = chat(("user", "Hi"), ("assistant", CURES[finding](f"{text}.")))
         assert finding not in dict(marks_of(row))
+
+
+@given(text=TEXTS)
+def test_whatever_is_found_is_harmless_to_show(text: str) -> None:
+    for row in (chat(("user", text), ("assistant", text)), chat(("user", "Hi"), ("assistant", text * 12))):
+        for finding, seen in marks_of(row):
+            assert finding in ROW_CHECKS
+            assert seen == sanitize(seen)
+            assert len(seen) < 130
 
 
 @given(words=st.lists(st.from_regex(r"[a-z][a-zß-öø-ÿ]{0,9}[a-z]", fullmatch=True), min_size=1))

@@ -57,7 +57,7 @@ def ai_phrases(seen: Look) -> str | None:
     capitals = b"AI" in seen.sketch
     for answer in seen.answers:
         if (capitals or "language model" in answer[:_BEGINNING]) and (found := _AS_AN_AI.search(answer)):
-            return excerpt(answer[max(0, found.start() - 10) : found.end() + 40], _WIDTH)
+            return excerpt(answer[found.start() : found.end() + 60], _WIDTH)
     return None
 
 
