@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _BEFORE_WORDS = re.compile(r"(?<!\s) (?=\S)| (?=[^\s\d])")
 _LINES = re.compile(r"(?<=\n)(?=\S)")
 _KINDS = ("a", "1", ".")
+_ALL_KNOWN: tuple[list[str], ...] = ()
 # Characters of words that are remembered before all are forgotten.
 _REMEMBERED = 4_000_000
 
@@ -42,26 +43,30 @@ class TokenCounter:
     def count(self, texts: Sequence[str]) -> list[int]:
         """Number of tokens of each, where nothing or a control token stands before and after a text."""
         # Each text on its own: its pieces are still at hand when they are looked up.
-        found = [self._look_up(text) for text in texts]
-        unknown = [i for i, number in enumerate(found) if number is None]
-        cut = [_cut(texts[i]) for i in unknown]
+        looked_up = [self._look_up(text) for text in texts]
         for at, known in enumerate(self._known):
-            known.learn(piece for pieces in cut for piece in pieces[at])
-        for i, pieces in zip(unknown, cut, strict=True):
-            found[i] = sum(
-                known.tokens[piece] for known, kind in zip(self._known, pieces, strict=True) for piece in kind
-            )
-        return [number or 0 for number in found]
+            known.learn(piece for _, unknown in looked_up if unknown for piece in unknown[at])
+        return [total + self._sum(unknown) if unknown else total for total, unknown in looked_up]
 
-    def _look_up(self, text: str) -> int | None:
-        total = 0
-        for known, pieces in zip(self._known, _cut(text), strict=True):
-            if pieces:
-                tokens = list(map(known.tokens.get, pieces))
-                if None in tokens:
-                    return None
-                total += sum(tokens)  # type: ignore[arg-type]  # none of them is unknown
-        return total
+    def _look_up(self, text: str) -> tuple[int, tuple[list[str], ...]]:
+        """The tokens of the pieces that are known, and the others by kind; no kinds when there are none."""
+        total, unknown = 0, _ALL_KNOWN
+        for at, (known, pieces) in enumerate(zip(self._known, _cut(text), strict=True)):
+            if not pieces:
+                continue
+            tokens = list(map(known.tokens.get, pieces))
+            if None in tokens:
+                unknown = unknown if unknown is not _ALL_KNOWN else ([], [], [], [])
+                unknown[at].extend(
+                    piece for piece, number in zip(pieces, tokens, strict=True) if number is None
+                )
+            total += sum(filter(None, tokens))
+        return total, unknown
+
+    def _sum(self, pieces: Sequence[Sequence[str]]) -> int:
+        return sum(
+            known.tokens[piece] for known, kind in zip(self._known, pieces, strict=True) for piece in kind
+        )
 
 
 class _Known:
