@@ -5,32 +5,42 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tui_ft.errors import InputError
 from tui_ft.files import write_atomically
+from tui_ft.runs import changes, checkpoints, countdown
+from tui_ft.runs.changes import Change
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import Holder, reality
 
-RequestName = Literal["stop", "pause", "save", "evaluate"]
+RequestName = Literal["stop", "stop-at-epoch", "pause", "save", "evaluate", "set"]
 
 _JOB_OF: dict[RequestName, frozenset[Job]] = {
     "stop": frozenset(("train", "evaluate", "export")),
+    "stop-at-epoch": frozenset(("train",)),
     "pause": frozenset(("train",)),
     "save": frozenset(("train",)),
     "evaluate": frozenset(("train",)),
+    "set": frozenset(("train",)),
 }
+_VERBS: dict[RequestName, str] = {"stop-at-epoch": "stop"}
 _MOST_BYTES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Something a viewer asked for. `id` is named again in the acknowledging event."""
+    """Something a viewer asked for. `id` is named again in the acknowledging event.
+
+    `values` are the new settings of `set`, by recipe key; whoever takes the request checks them.
+    """
 
     id: str
     name: RequestName
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,29 +51,52 @@ class Taken:
     rejected: tuple[str, ...] = ()
 
 
-def request(folder: RunFolder, name: RequestName) -> Request:
+def request(folder: RunFolder, name: RequestName, values: Mapping[str, Any] | None = None) -> Request:
     """Ask the worker of this run for something. The worker acknowledges with a `control` event.
 
-    Raises InputError when nothing is at work in the run, or the job at work cannot do that.
+    `stop` also calls off the countdown that ends the box after a run. Raises InputError when nothing is
+    at work in the run, or the job at work cannot do that.
     """
     holder = Holder.read(folder)
+    if holder is None and name == "stop" and countdown.read(folder) is not None:
+        return _put(folder, name, {})
     if holder is None:
         state = reality(folder).state
         fix = (
             f"`tui-ft resume {folder.id}` goes on with it." if state in ("paused", "stopped", "lost") else ""
         )
-        raise InputError(f"this run is {state}: there is nothing to {name}", where=folder.id, fix=fix)
+        raise InputError(
+            f"this run is {state}: there is nothing to {_VERBS.get(name, name)}", where=folder.id, fix=fix
+        )
     if holder.job not in _JOB_OF[name]:
         raise InputError(
-            f"the run is not training now, so there is nothing to {name}",
+            f"the run is not training now, so there is nothing to {_VERBS.get(name, name)}",
             where=folder.id,
             fix=f"`tui-ft stop {folder.id}` ends what it does.",
         )
+    return _put(folder, name, values or {})
+
+
+def change(folder: RunFolder, values: Mapping[str, Any]) -> Request | None:
+    """Change settings of a training: ask its worker, or note them for when a stopped run goes on.
+
+    Returns the request, None when the change was noted. Raises InputError for keys that cannot change,
+    values out of bounds, and runs that cannot go on.
+    """
+    wanted = changes.checked(folder.read_recipe(), values)
+    found = reality(folder)
+    saved = checkpoints.listed(folder)
+    if Holder.read(folder) is None and found.state in ("paused", "stopped", "failed", "lost") and saved:
+        changes.append(folder, Change(saved[-1].step, wanted))
+        return None
+    return request(folder, "set", wanted)
+
+
+def _put(folder: RunFolder, name: RequestName, values: Mapping[str, Any]) -> Request:
     request_id = f"{time.time_ns():020d}-{secrets.token_hex(2)}"
-    write_atomically(
-        folder.control / f"{request_id}.json", json.dumps({"request": name}) + "\n", durable=False
-    )
-    return Request(request_id, name)
+    document = {"request": name, **({"values": dict(values)} if values else {})}
+    write_atomically(folder.control / f"{request_id}.json", json.dumps(document) + "\n", durable=False)
+    return Request(request_id, name, values)
 
 
 def take(folder: RunFolder) -> Taken:
@@ -78,14 +111,14 @@ def take(folder: RunFolder) -> Taken:
     for path in sorted(paths, key=lambda path: path.name):
         if path.name == "rejected":
             continue
-        name = _parse(path)
+        found = _parse(path)
         try:
-            if name is None:
+            if found is None:
                 _set_aside(path)
                 rejected.append(path.name)
             else:
                 path.unlink()
-                requests.append(Request(path.stem, name))
+                requests.append(found)
         except OSError:
             # Nothing in this folder may stop a training; what cannot be removed is not obeyed either.
             continue
@@ -97,7 +130,7 @@ def clear(folder: RunFolder) -> None:
     take(folder)
 
 
-def _parse(path: Path) -> RequestName | None:
+def _parse(path: Path) -> Request | None:
     try:
         if path.is_symlink() or not path.is_file():
             return None
@@ -105,8 +138,10 @@ def _parse(path: Path) -> RequestName | None:
             document = json.loads(file.read(_MOST_BYTES))
     except (OSError, ValueError, RecursionError):
         return None
-    name = document.get("request") if isinstance(document, dict) else None
-    return name if name in get_args(RequestName) else None
+    if not isinstance(document, dict) or document.get("request") not in get_args(RequestName):
+        return None
+    values = document.get("values", {})
+    return Request(path.stem, document["request"], values) if isinstance(values, dict) else None
 
 
 def _set_aside(path: Path) -> None:

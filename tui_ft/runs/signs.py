@@ -65,6 +65,7 @@ class Signs:
         self._usual: deque[float] = deque(maxlen=_USUAL_SPEED)
         self._waits: deque[tuple[float, float]] = deque(maxlen=_WINDOW)
         self._evaluations: list[tuple[int, float, float | None]] = []  # step, validation, train loss then
+        self._lowest = math.inf  # of the medians in the history
         self._zeros = 0
         self._told: dict[str, int] = {}
 
@@ -92,7 +93,9 @@ class Signs:
             self._first.append(step.loss)
         self._losses.append(step.loss)
         if step.step % _WINDOW == 0 and len(self._losses) >= _WINDOW:
-            self._history.append((step.step, median(list(self._losses)[-_WINDOW:])))
+            usual = median(list(self._losses)[-_WINDOW:])
+            self._history.append((step.step, usual))
+            self._lowest = min(self._lowest, usual)
 
     def _is_news(self, sign: Sign) -> bool:
         """Not told yet, or not for a tenth of the run."""
@@ -137,7 +140,7 @@ class Signs:
         if len(recent) < _WINDOW or len(self._first) < _WINDOW:
             return
         began = median(self._first[: _WINDOW // 2])
-        lowest = min((loss for _, loss in self._history), default=0.0)
+        lowest = self._lowest if self._history else 0.0
         if median(recent) > _DIVERGED * began and min(recent) > lowest:
             yield Sign(
                 "diverging",
