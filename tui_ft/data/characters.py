@@ -85,7 +85,7 @@ def mojibake(seen: Look) -> str | None:
         return None
     if found := _MOJIBAKE.search(seen.whole):
         better = mended(found[0])
-        meant = f" ({excerpt(found[0])} for {excerpt(better)})" if better.strip() else ""
+        meant = f" ({excerpt(found[0], 16)} for {excerpt(better, 16)})" if better.strip() else ""
         return _near(seen.whole, found.start()) + meant
     if found := _LOST.search(seen.whole):
         return _near(seen.whole, found.start()).replace("\ufffd", "U+FFFD")
