@@ -25,6 +25,7 @@ from tests.planning.situations import (
 )
 from tui_ft.errors import InputError
 from tui_ft.hardware.facts import Hardware
+from tui_ft.planning.describe import plan_lines
 from tui_ft.planning.make import make
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import options
@@ -425,6 +426,11 @@ def test_a_box_with_several_gpus_says_that_one_is_used() -> None:
     plan = make(recipe(), model(), report(), several)
     assert plan.device_name == "NVIDIA A100-SXM4-80GB"
     assert plan.warnings[0].startswith("This box has 2 GPUs. A run uses one of them")
+    copies, shards = plan.several
+    assert (copies.strategy, shards.strategy) == ("ddp", "fsdp")
+    assert shards.parts["weights"] < copies.parts["weights"] == plan.memory.weights
+    assert any(line.startswith("2 GPUs, fsdp") for line in plan_lines(plan))
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))) == plan
     assert not any("GPUs" in warning for warning in make(recipe(), model(), report(), A100).warnings)
 
 

@@ -171,10 +171,10 @@ def way_text(way: FitPlan) -> str:
 
 
 def _other_ways(plan: Plan, width: int) -> Iterator[str]:
-    if plan.alternatives or plan.larger:
+    if plan.alternatives or plan.several or plan.larger:
         yield ""
         yield "other ways"
-    for way in plan.alternatives:
+    for way in (*plan.alternatives, *plan.several):
         yield from _folded(f"{way.title:<15}{way_text(way)}", width, 15)
     if plan.larger:
         yield from _folded(f"{'larger GPU':<15}{plan.larger.words}", width, 15)

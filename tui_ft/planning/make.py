@@ -17,7 +17,7 @@ from tui_ft.planning.box import Box, of_hardware
 from tui_ft.planning.calibration import Measurement, on
 from tui_ft.planning.case import Case
 from tui_ft.planning.choose import Job
-from tui_ft.planning.plan import UNDECIDED, Fit, MethodPlan, Plan, Reason, TrainPlan
+from tui_ft.planning.plan import UNDECIDED, Fit, FitPlan, MethodPlan, Plan, Reason, Strategy, TrainPlan
 from tui_ft.planning.record import Record
 from tui_ft.planning.search import Option, Subject, Target, Wish, best, first_that_fits
 from tui_ft.planning.settle import settle_method, settle_steps, settle_train
@@ -103,6 +103,7 @@ def decide(case: Case, recipe: Recipe) -> Plan:
         disk_bytes=figures.disk_bytes,
         disk_free_bytes=figures.disk_free_bytes,
         reasons=_in_order(record),
+        several=_several(wish, option),
         warnings=tuple(record.warnings),
         time_basis=figures.time_basis,
         costs=figures.costs,
@@ -244,6 +245,25 @@ def _lora(wish: Wish, option: Option) -> Option | None:
     if option.method.name != "qlora":
         return None
     return best(wish, Target("lora", option.train.seq_len, option.train.packing, option.method.rank))
+
+
+def _several(wish: Wish, option: Option) -> tuple[FitPlan, ...]:
+    """What each GPU of the box would hold if all trained together: a copy each, or shards."""
+    gpus = wish.box.gpus
+    if gpus == 1:
+        return ()
+    shared = replace(wish, gpus=gpus, rows_per_update=max(1, wish.rows_per_update // gpus))
+    target = Target(option.method.name, option.train.seq_len, option.train.packing, option.method.rank)
+    sharing: tuple[Strategy, ...] = ("ddp", "fsdp")
+    return tuple(
+        best(replace(shared, strategy=strategy), target).row(
+            wish.box.device,
+            ["on each GPU, if all are like this one", "not built yet"],
+            strategy=strategy,
+            title=f"{gpus} GPUs, {strategy}",
+        )
+        for strategy in sharing
+    )
 
 
 def _name(paths: tuple[str, ...], model_id: str) -> str:

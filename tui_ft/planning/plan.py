@@ -317,6 +317,7 @@ class Plan:
     alternatives: tuple[FitPlan, ...] = ()  # up to three other sensible ways
     relief: tuple[Step, ...] = ()  # what would make it safe, cheapest first; () when it is
     larger: LargerGpu | None = None
+    several: tuple[FitPlan, ...] = ()  # what each GPU of the box would hold if all trained, by strategy
     costs: Costs | None = None  # by part; `money` above only counts with a price of the user's
     managed: tuple[ManagedCost, ...] = ()  # the same tokens at a managed API
     disks: tuple[DiskNeed, ...] = ()  # per file system; `disk_bytes` above is where runs are kept
@@ -372,6 +373,7 @@ class Plan:
                 "warnings": tuple(rest["warnings"]),
                 "alternatives": tuple(map(FitPlan.from_json, rest["alternatives"])),
                 "relief": tuple(Step(**step) for step in rest.get("relief", ())),
+                "several": tuple(map(FitPlan.from_json, rest.get("several", ()))),
                 "larger": LargerGpu.from_json(rest["larger"]) if rest.get("larger") else None,
                 "costs": Costs.from_json(rest["costs"]) if rest.get("costs") else None,
                 "managed": tuple(ManagedCost(**offer) for offer in rest.get("managed", ())),
