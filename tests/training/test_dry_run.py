@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import Workshop, events, log_of, losses, state_of
+from tests.training.conftest import Workshop, events, log_of, losses
 from tui_ft import recipe as recipes
 from tui_ft.commands.show import describe
 from tui_ft.planning import calibration
@@ -35,8 +35,8 @@ def without_dry_run(run: RunFolder) -> RunFolder:
 @pytest.mark.parametrize("name", WAYS)
 def test_it_leaves_no_trace(workshop: Workshop, name: str) -> None:
     method, train = WAYS[name]
-    tried = workshop.run(method=method, epochs=1.0, **train)
-    plain = without_dry_run(workshop.run(method=method, epochs=1.0, **train))
+    tried = workshop.run(method=method, **train)
+    plain = without_dry_run(workshop.run(method=method, **train))
     assert workshop.train(tried) == 0, log_of(tried)
     assert workshop.train(plain) == 0, log_of(plain)
     assert len(events(tried, "dry_run")) == 1
@@ -90,21 +90,19 @@ def test_what_it_tells(workshop: Workshop) -> None:
     assert kept.flops_per_s is not None
     assert kept.stack == calibration.stack()
 
-
-def test_a_resumed_run_is_not_tried_again(workshop: Workshop) -> None:
-    run = workshop.run()
-    assert workshop.train(run) == 0, log_of(run)
+    # What was tried once is not tried again.
     assert workshop.train(run, "--resume") == 0, log_of(run)
     assert len(events(run, "dry_run")) == 1
-    assert view(run).dry_run is not None
+    assert view(run).dry_run == found.dry_run
 
 
-def test_packed_sequences_are_tried(workshop: Workshop) -> None:
-    run = workshop.run(packing=True, seq_len=32)
+def test_packed_sequences_are_tried_and_no_evaluation_without_rows(workshop: Workshop) -> None:
+    run = workshop.run(packing=True, seq_len=32, validation=False)
     assert workshop.train(run) == 0, log_of(run)
     (event,) = events(run, "dry_run")
     assert event["rows"] == 1
     assert 24 < event["tokens"] <= 32
+    assert event["seconds"].keys() == {"forward", "backward", "optimizer", "save"}
 
 
 def offered(run: RunFolder) -> dict[str, Any]:
@@ -156,11 +154,3 @@ def test_check(workshop: Workshop, name: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     pid = workshop.zygote.ask(check=name, args=[], log=str(log))
     assert workshop.wait(pid) == 0, log.read_text()
-
-
-def test_without_validation_rows_there_is_no_evaluation_to_try(workshop: Workshop) -> None:
-    run = workshop.run(validation=False)
-    assert workshop.train(run) == 0, log_of(run)
-    (event,) = events(run, "dry_run")
-    assert "evaluation" not in event["seconds"]
-    assert state_of(run) == "finished"
