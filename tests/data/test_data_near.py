@@ -103,7 +103,7 @@ def _report(i: int) -> dict[str, str]:
     return {
         "prompt": f"Write the daily report for machine {i}.",
         "completion": f"Machine {i} ran for {i * 3 % 24} hours and made {i * 37} parts. No fault was seen by "
-        f"the operator on duty, {WORDS[i % 90]}. The next service is due in {i * 11 % 300} days. Please sign.",
+        f"the operator on duty, {WORDS[i % 90]}. Next service is due in {i * 11 % 300} days. Please sign.",
     }
 
 
