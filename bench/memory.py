@@ -115,14 +115,13 @@ def _whole_logits(head: str) -> Any:
         base = model.get_base_model() if hasattr(model, "peft_config") else model
         hidden = base.model(input_ids=batch["input_ids"], use_cache=False).last_hidden_state
         half = base.lm_head(hidden)
-        del hidden
         logits, labels = half.float(), batch["labels"]
-        if head == "shifted":  # the model's output keeps the 16-bit logits
-            logits = logits[..., :-1, :].contiguous()
-            labels = labels[..., 1:]
+        scored = logits
+        if head == "shifted":  # a copy, while the logits themselves are still there
+            scored, labels = logits[..., :-1, :].contiguous(), labels[..., 1:]
         else:
             del half
-        return torch.nn.functional.cross_entropy(logits.view(-1, logits.size(-1)), labels.reshape(-1))
+        return torch.nn.functional.cross_entropy(scored.view(-1, scored.size(-1)), labels.reshape(-1))
 
     return loss
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,14 +11,12 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from tests.planning.situations import LLAMA_8B, LLAMA_70B, QWEN_7B, SMOLLM2
+from tests.planning.traces import TRACES, error, formula
 from tui_ft.models.facts import Dims
 from tui_ft.planning.memory import estimate, judge, need
-from tui_ft.planning.plan import UNDECIDED, MemoryEstimate, MethodPlan, TrainPlan
+from tui_ft.planning.plan import UNDECIDED, MethodPlan, TrainPlan
 from tui_ft.text import GIB
 
-TRACES = [
-    json.loads(line) for line in (Path(__file__).parent / "traced_peaks.jsonl").read_text().splitlines()
-]
 MIXTRAL = Dims(32, 4096, 14336, 32, 8, 128, 32000, tied=False, experts=8, experts_per_token=2)
 
 
@@ -36,38 +32,16 @@ def train(**changes: Any) -> TrainPlan:
     return replace(UNDECIDED, **{"seq_len": 2048, **changes})
 
 
-def of_trace(trace: dict[str, Any]) -> MemoryEstimate:
-    return estimate(
-        Dims(*trace["dims"]),
-        trace["parameters"],
-        method(trace["method"], trace["rank"]),
-        train(
-            seq_len=trace["seq"],
-            micro_batch=trace["micro_batch"],
-            gradient_checkpointing=trace["checkpointing"],
-            optimizer=trace["optimizer"],
-            precision=trace["precision"],
-        ),
-        device="cuda",
-        model_type=trace["model_type"],
-    )
-
-
-def error(trace: dict[str, Any]) -> float:
-    peak: int = trace["peak"]
-    return of_trace(trace).allocated_bytes / peak - 1
-
-
 def test_the_formula_follows_the_traces_of_real_models() -> None:
-    errors = [error(trace) for trace in TRACES]
-    assert len(errors) >= 250
-    assert sum(map(abs, errors)) / len(errors) < 0.004
-    assert min(errors) > -0.04
-    assert max(errors) < 0.05
+    errors = [error(row, formula(row)) for row in TRACES]
+    assert len(errors) >= 340
+    assert sum(map(abs, errors)) / len(errors) < 0.01
+    assert min(errors) > -0.05
+    assert max(errors) < 0.08
 
 
 def test_no_trace_lies_outside_the_band() -> None:
-    outside = [trace for trace in TRACES if abs(error(trace)) > of_trace(trace).band]
+    outside = [row for row in TRACES if abs(error(row, formula(row))) > formula(row).band]
     assert outside == []
 
 

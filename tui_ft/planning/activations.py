@@ -149,6 +149,8 @@ def backward_extra(dims: Dims, kind: Family, how: Computation, tokens: int) -> f
         ) + 2 * e * middle
     else:
         per_token = 2 * hidden + 3 * e * middle
+    if how.method == "dora" and how.numbers.autocast:  # fp32 gradients of a module's two results
+        per_token += 6 * hidden + (17 if kind.fused else 4) * middle
     plain = (per_token + 2 * e * dims.head_dim) * tokens
     if how.method != "qlora":
         return plain

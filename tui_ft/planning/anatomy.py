@@ -28,15 +28,17 @@ class Family:
     softcap: bool = False  # scores go through tanh
     pre_norm: bool = True  # the norm stands before attention and MLP, not behind them
     scaled_residual: bool = False  # results are multiplied before they join the residual stream
+    expert_adapters: bool = False  # peft puts adapters on the experts too
 
 
 FAMILIES: dict[str, Family] = {
-    **dict.fromkeys(
-        ("llama", "mistral", "ministral", "ministral3", "smollm3", "seed_oss", "mixtral"), Family()
-    ),
+    **dict.fromkeys(("llama", "mistral", "ministral", "ministral3", "smollm3", "seed_oss"), Family()),
+    "mixtral": Family(expert_adapters=True),
     **dict.fromkeys(("granite", "granitemoe"), Family(scaled_residual=True)),
-    **dict.fromkeys(("qwen2", "qwen2_moe"), Family(qkv_bias=True)),
-    **dict.fromkeys(("qwen3", "qwen3_moe"), Family(qk_norm="head")),
+    "qwen2": Family(qkv_bias=True),
+    "qwen2_moe": Family(qkv_bias=True, expert_adapters=True),
+    "qwen3": Family(qk_norm="head"),
+    "qwen3_moe": Family(qk_norm="head", expert_adapters=True),
     "gemma": Family(norm_in_fp32=True),
     "gemma2": Family(norms=4, norm_in_fp32=True, eager=True, softcap=True),
     **dict.fromkeys(("gemma3", "gemma3_text"), Family(norms=4, norm_in_fp32=True, qk_norm="head")),
@@ -95,6 +97,32 @@ def adapted(dims: Dims, kind: Family, targets: str | tuple[str, ...]) -> tuple[M
     if isinstance(targets, str):
         return every if targets == "all-linear" else tuple(m for m in every if m.name == targets) or every
     return tuple(m for m in every if m.name in targets) or every
+
+
+def adapts_experts(dims: Dims, kind: Family, targets: str | tuple[str, ...]) -> bool:
+    """The experts of a mixture get adapters: they are targets, and peft knows the architecture.
+
+    peft/utils/transformers_weight_conversion.py turns the names of v4's experts into v5's stacked weights.
+    """
+    if not dims.experts or not kind.expert_adapters:
+        return False
+    return targets == "all-linear" or any(name.startswith(("gate_", "up_", "down_")) for name in targets)
+
+
+def adapter_tensors(
+    dims: Dims, kind: Family, targets: str | tuple[str, ...], rank: int, *, magnitudes: bool
+) -> list[int]:
+    """Numbers of weights of each tensor that adapters add to one layer; DoRA has magnitudes too.
+
+    The stacked gate and up projection of experts has twice the rank, for the two matrices in it.
+    """
+    sizes = []
+    for module in adapted(dims, kind, targets):
+        sizes += [rank * module.inputs, rank * module.outputs] + [module.outputs] * magnitudes
+    if adapts_experts(dims, kind, targets):
+        hidden, middle, ranks = dims.hidden, dims.intermediate, dims.experts * rank
+        sizes += [2 * ranks * hidden, 2 * ranks * 2 * middle, ranks * middle, ranks * hidden]
+    return sizes
 
 
 @dataclass(frozen=True, slots=True)

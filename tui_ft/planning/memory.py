@@ -6,6 +6,8 @@ each of them; what comes on top is compared. How good the figures are: docs/plan
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,6 +29,8 @@ PIECES_ON_CPU = 0.3
 CUBLAS_WORKSPACE = 8 << 20
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # per weight, with double quantisation (bitsandbytes)
 EIGHT_BIT_STATES = 2 + 2 * 4 / 256  # per weight, both moments of 8-bit Adam (bitsandbytes)
+
+SMALLEST_8BIT, SMALLEST_PAGED = 4096, 100_000  # weights of a tensor (bitsandbytes)
 
 # torch's allocator holds more than is in use: at least 3 %, on an A100 usually up to 10 %.
 ALLOCATOR_LEAST, ALLOCATOR_USUAL = 1.03, 1.10
@@ -59,7 +63,7 @@ def estimate(
     held = Held(
         weights=_weight_bytes(weights, method, step.how),
         adapters=0 if method.name == "full" else trained,
-        optimizer=step.trained * _state_bytes(train.optimizer, step.how.numbers.trained),
+        optimizer=_states(train.optimizer, step.tensors, step.how.numbers.trained),
     )
     if gpus > 1 and strategy == "fsdp":
         held = shards.sharded(held, dims, weights, method, step.how.numbers, gpus)
@@ -109,11 +113,11 @@ def need(memory: MemoryEstimate, device: Device) -> tuple[int, int]:
 
 def adapter_weights(dims: Dims, kind: Family, method: MethodPlan) -> int:
     """Trained weights of the adapters of all layers; DoRA adds a magnitude per output."""
-    modules = anatomy.adapted(dims, kind, method.targets)
-    per_layer = sum(
-        method.rank * (m.inputs + m.outputs) + (m.outputs * (method.name == "dora")) for m in modules
-    )
-    return dims.layers * per_layer
+    return dims.layers * sum(_tensors(dims, kind, method))
+
+
+def _tensors(dims: Dims, kind: Family, method: MethodPlan) -> list[int]:
+    return anatomy.adapter_tensors(dims, kind, method.targets, method.rank, magnitudes=method.name == "dora")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +146,8 @@ class _Step:
     tokens: int
     scored_tokens: int
     trained: int  # weights that get a gradient
+    tensors: Mapping[int, int]  # the same as size of a tensor → how many of them
+    expert_copies: float  # bytes of experts' weights that a layer sums up with their adapters
 
     @classmethod
     def of(
@@ -166,11 +172,32 @@ class _Step:
             rank=method.rank,
             dropout=method.dropout,
             row_tokens=train.seq_len * rows_in_matrix,
-            masked=train.packing or train.micro_batch * pair > 1,
+            masked=train.packing or train.micro_batch * pair > 1 or _windowed(dims, train),
             device=device,
         )
-        trained = weights.total if method.name == "full" else adapter_weights(dims, kind, method)
-        return cls(dims, kind, weights, how, train, tokens, max(1, round(tokens * scored)), trained)
+        if method.name == "full":
+            rest = weights.other // max(1, dims.layers * 2)
+            tensors = {weights.total - weights.other: 1, rest: weights.other // max(1, rest)}
+            trained = weights.total
+        else:
+            sizes = _tensors(dims, kind, method)
+            tensors = {size: dims.layers * times for size, times in Counter(sizes).items()}
+            trained = dims.layers * sum(sizes)
+        experts = 0.0
+        if method.name != "full" and anatomy.adapts_experts(dims, kind, method.targets):
+            experts = weights.experts / dims.layers * how.numbers.weights
+        return cls(
+            dims,
+            kind,
+            weights,
+            how,
+            train,
+            tokens,
+            max(1, round(tokens * scored)),
+            trained,
+            tensors,
+            experts,
+        )
 
     def moments(self, share: float = 1.0) -> list[_Moment]:
         """The moments at which the peak can be, with the share of the gradients that stays on this device."""
@@ -211,6 +238,7 @@ class _Step:
                 max(self._accumulated, self._head_gradient),
                 saved + self._backward,
             ),
+            _Moment("forward of the last layer", self._accumulated, saved + self._spike),
             self._ending,
         ]
 
@@ -255,7 +283,7 @@ class _Step:
 
     @property
     def _layer(self) -> float:
-        return saved_per_layer(self.dims, self.kind, self.how) * self.tokens
+        return saved_per_layer(self.dims, self.kind, self.how) * self.tokens + self.expert_copies
 
     @property
     def pieces(self) -> float:
@@ -271,9 +299,21 @@ class _Step:
         extra = backward_extra(self.dims, self.kind, self.how, self.tokens)
         if self.how.copies_inputs:  # autocast keeps 16-bit copies of one layer's adapters
             extra += 2 * self.trained / self.dims.layers
-        if self.how.method == "dora":  # the product of the adapter's matrices and its sum with the weight
-            extra += max(m.size for m in self.how.adapted) * 2 * 4
-        return extra
+        if self.expert_copies:  # the gradient of one of three stacks
+            extra += self.expert_copies / 3
+        return max(extra, self._spike)
+
+    @property
+    def _spike(self) -> float:
+        """What DoRA needs to compute the norm of one weight: a unit matrix and the adapter's product.
+
+        peft/tuners/lora/dora.py; autocast makes a 16-bit copy of the unit matrix.
+        """
+        if self.how.method != "dora":
+            return 0
+        e = self.how.numbers.compute
+        unit = 4 + (e if self.how.numbers.autocast else 0)
+        return max(unit * m.inputs**2 + e * m.size for m in self.how.adapted)
 
     @property
     def _head(self) -> float:
@@ -287,11 +327,27 @@ def _weight_bytes(weights: Parameters, method: MethodPlan, how: Computation) -> 
     return weights.total * how.numbers.weights * reference
 
 
-def _state_bytes(optimizer: str, trained: int) -> float:
-    """Bytes of optimizer state per trained weight that stay on the device."""
-    if optimizer.startswith("paged"):
-        return 0
-    return EIGHT_BIT_STATES if optimizer == "adamw_8bit" else 2 * trained
+def _windowed(dims: Dims, train: TrainPlan) -> bool:
+    """Rows are longer than the attention window, which then needs a mask of its own."""
+    return dims.sliding_window is not None and train.seq_len >= dims.sliding_window
+
+
+def _states(optimizer: str, tensors: Mapping[int, int], trained: int) -> float:
+    """Bytes of optimizer states that stay on the device; `trained` is the bytes of one trained number.
+
+    bitsandbytes/optim/optimizer.py: small tensors have fp32 states in the 8-bit optimizers, and paged
+    optimizers keep the states of small tensors, and all scales, where they are.
+    """
+    if optimizer == "adamw":
+        return 2.0 * trained * sum(size * times for size, times in tensors.items())
+    states = 0.0
+    for size, times in tensors.items():
+        eight = "8bit" in optimizer and size >= SMALLEST_8BIT
+        each = EIGHT_BIT_STATES if eight else 8.0
+        if optimizer.startswith("paged") and size >= SMALLEST_PAGED:
+            each = EIGHT_BIT_STATES - 2 if eight else 0.0
+        states += each * size * times
+    return states
 
 
 def _band(
@@ -319,7 +375,7 @@ def _assumptions(
     elif dims.approximate or not kind.known:
         said.append("an architecture we have not traced, treated like Llama")
     if train.optimizer.startswith("paged"):
-        said.append("optimizer states paged out to main memory")
+        said.append("optimizer states of large matrices paged out to main memory")
     if method.name == "qlora" and dims.experts:
         said.append("experts stay in 16 bits: bitsandbytes quantises linear layers only")
     if kind.eager:

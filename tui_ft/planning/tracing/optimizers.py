@@ -20,13 +20,13 @@ class Optimizer:
         self._paged = name.startswith("paged") and device == "cuda"
         self._states: list[torch.Tensor] = []
 
-    @property
-    def has_states(self) -> bool:
-        """A step was taken, or `make_states` called."""
-        return bool(self._states)
+    def step(self) -> None:
+        """Update in place; the first step makes the states."""
+        if not self._states:
+            self.make_states()
 
     def make_states(self) -> None:
-        """What the first step leaves behind; from then on updates happen in place."""
+        """What the first step leaves behind."""
         self._states = [state for parameter in self.parameters for state in self._made_for(parameter)]
 
     def zero_grad(self) -> None:

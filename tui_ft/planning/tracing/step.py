@@ -155,15 +155,20 @@ def _step(model: Any, batch: Mapping[str, Any], optimizer: Optimizer, job: Job, 
         if train.precision != "fp32":
             context = torch.autocast("cpu", dtype=DTYPES[train.precision])
         with context:
-            output = model(**batch, use_cache=False, fused_lm_head=True)
-            loss = -output.log_probs.sum() / output.label_mask.sum().clamp(min=1)
+            loss = learned_loss(model, batch)
         loss.backward()
-        del output, loss
+        del loss
     ledger.moment, ledger.part = ("optimizer", 0), "optimizer"
     torch.nn.utils.clip_grad_norm_(optimizer.parameters, train.max_grad_norm or 1.0)
-    if not optimizer.has_states:
-        optimizer.make_states()
+    optimizer.step()
     optimizer.zero_grad()
+
+
+def learned_loss(model: Any, batch: Mapping[str, Any]) -> torch.Tensor:
+    """The loss as trl's SFTTrainer.compute_loss computes it, with the fused head."""
+    output = model(**batch, use_cache=False, fused_lm_head=True)
+    loss: torch.Tensor = -output.log_probs.sum() / output.label_mask.sum().clamp(min=1)
+    return loss
 
 
 @contextmanager
