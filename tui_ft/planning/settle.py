@@ -84,6 +84,8 @@ def settle_train(record: Record, job: Job, wish: Wish, option: Option) -> TrainP
     record.keep("train.save_every_minutes")
     record.keep("train.keep_checkpoints")
     record.keep("train.dry_run")
+    record.keep("train.smoke_test")
+    record.keep("train.on_nan")
     return replace(
         train,
         epochs=record.settle("train.epochs", choose.epochs(job)),
