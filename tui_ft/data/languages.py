@@ -52,6 +52,7 @@ _LETTERS: Final = (
 )  # fmt: skip
 _SAMPLE = 300
 _MOST_WORDS = 40
+_SHORT = 60
 _FEWEST_WORDS = 6
 _FEWEST_HITS = 3
 _LEAST_SHARE = 0.15
@@ -100,9 +101,12 @@ class Languages:
     def see(self, row: Row) -> None:
         """Look at what a row asks and answers, or at its text."""
         asked = row.text if row.text is not None else _question(row)
-        answered = language_of(row.answer) if row.text is None else None
+        language = language_of(asked)
         # A short question tells less than its answer.
-        language = language_of(asked) or answered
+        if language is None and len(asked) > _SHORT:
+            return
+        answered = language_of(row.answer) if row.text is None else None
+        language = language or answered
         if language is None:
             return
         self._known += 1
