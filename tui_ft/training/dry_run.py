@@ -35,6 +35,7 @@ from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.trial import trial
 from tui_ft.settings import Home
+from tui_ft.text import excerpt
 from tui_ft.training.dataset import IGNORED
 from tui_ft.training.peak import PeakMeter, asked_bytes
 from tui_ft.training.trainer import Trainer
@@ -285,7 +286,7 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
             fix = f"{rung.words()}: {command(str(self._reporter.folder.recipe), rung.changes)}"
         words = trial(values).words()
         self._reporter.event("dry_run", **values, text=words)
-        raise EnvironmentProblem(words, where=str(error)[:160], fix=fix) from error
+        raise EnvironmentProblem(words, where=excerpt(str(error), 160), fix=fix) from error
 
     def _down(self, batch: Batch, correction: float, free_bytes: int) -> Rung | None:
         if self._subject is None:
