@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from tui_ft.errors import InputError, Problem
 from tui_ft.files import disk_problem
 from tui_ft.recipe import Recipe, value_from_text
 from tui_ft.runs.folder import RunFolder
-from tui_ft.text import nearest
+from tui_ft.text import excerpt, nearest
 
 LEARNING_RATE = "train.learning_rate"
 EVAL_EVERY = "train.eval_every"
@@ -92,6 +93,16 @@ def at(changes: Iterable[Change], step: int) -> dict[str, Any]:
         if change.step <= step:
             values |= change.values
     return values
+
+
+def latest(folder: RunFolder) -> dict[str, Any]:
+    """The values that count in the end, harmless to show: those to come are among them."""
+    values = at(in_force(read(folder)), sys.maxsize)
+    return {
+        excerpt(str(key)): excerpt(value) if isinstance(value, str) else value
+        for key, value in values.items()
+        if isinstance(value, int | float | str)
+    }
 
 
 def rollbacks(changes: Iterable[Change]) -> int:

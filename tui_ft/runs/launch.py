@@ -63,8 +63,13 @@ def start(folder: RunFolder, job: Job, args: Sequence[str] = (), *, gpu: str = "
 
 
 def resume(folder: RunFolder, *, gpu: str = "") -> int:
-    """Go on with a stopped, paused, failed or lost run from its newest whole checkpoint."""
-    return start(folder, "train", ["--resume"], gpu=gpu)
+    """Go on with a stopped, paused, failed or lost run from its newest whole checkpoint.
+
+    A run that waits in a queue, or whose queue is gone, is started now.
+    """
+    found = status.read(folder)
+    waits = found is not None and found.state == "queued" and not checkpoints.listed(folder)
+    return start(folder, "train", [] if waits else ["--resume"], gpu=gpu)
 
 
 def _check_start(folder: RunFolder, *, resume: bool) -> None:

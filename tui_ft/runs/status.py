@@ -81,12 +81,24 @@ class Reality:
 
     @property
     def state(self) -> State:
-        """The status' state, or `lost` when it claims to work and no process does."""
-        return "lost" if self.status.working and not self.alive else self.status.state
+        """The status' state, or `lost` when it claims to work and no process does.
+
+        A run that waits is lost when the queue it waits in is gone.
+        """
+        if self.status.working and not self.alive:
+            return "lost"
+        return "lost" if self.status.state == "queued" and self._left_alone else self.status.state
+
+    @property
+    def _left_alone(self) -> bool:
+        waits_for = self.status.pid if self.status.process else None
+        return waits_for is not None and process_runs(waits_for, self.status.process) is False
 
     @property
     def message(self) -> str:
         """One sentence about the state, "" when there is nothing to say."""
+        if self.state == "lost" and self.status.state == "queued":
+            return "the queue ended before its turn came"
         if self.state == "lost":
             return f"the process ended without a word while {self.status.phase or self.status.state}"
         if self.silent_s is not None:
@@ -235,6 +247,12 @@ def process_identity(pid: int) -> str:
         return f"{boot}/{space}/{fields_after[19]}"
     except (OSError, IndexError):
         return ""
+
+
+def same_boot(identity: str) -> bool:
+    """Whether a process with this identity ran on this machine since it was last started."""
+    mine = process_identity(os.getpid()).partition("/")[0]
+    return bool(mine) and identity.partition("/")[0] == mine
 
 
 def process_runs(pid: int, identity: str) -> bool | None:

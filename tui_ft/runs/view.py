@@ -8,19 +8,23 @@ from __future__ import annotations
 
 import json
 import time
+import tomllib
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+from tui_ft.runs import changes, countdown
 from tui_ft.runs.artefacts import Artefact, artefacts
 from tui_ft.runs.curves import Curve, CurveBuilder
 from tui_ft.runs.events import Event, EventReader, is_kind
-from tui_ft.runs.folder import Job, RunFolder
+from tui_ft.runs.folder import Job, RunFolder, list_runs
+from tui_ft.runs.idle import ENDED, still_billing
 from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
-from tui_ft.runs.status import Reality, State, reality
+from tui_ft.runs.status import Reality, State, reality, same_boot
 from tui_ft.runs.trial import Trial, trial
+from tui_ft.settings import Home
 from tui_ft.text import excerpt, sanitize
 
 CURVES = ("loss", "eval_loss", "lr", "grad_norm", "tokens_per_s", "memory_bytes")
@@ -75,6 +79,12 @@ class RunView:
     plan: dict[str, Any] = field(repr=False)
     garbage: int = 0
     dry_run: Trial | None = None
+    price_per_hour: float | None = None  # dollars
+    cost: float | None = None  # dollars so far, at that price
+    changes: dict[str, Any] = field(default_factory=dict)  # settings changed in the run, by recipe key
+    ahead: int | None = None  # runs before it in its queue, None when it is in none
+    shutdown_at: float | None = None  # the box is ended then, unless somebody calls it off
+    bell: bool = False  # the recipe asks for a bell at the end and at errors
 
 
 def view(folder: RunFolder) -> RunView:
@@ -89,6 +99,8 @@ class RunWatcher:
         self.folder = folder
         self._reader = EventReader(folder.events)
         self._plan: dict[str, Any] = {}
+        self._recipe: dict[str, Any] = {}
+        self._changes: dict[str, Any] = {}
         self._reset()
 
     def _reset(self) -> None:
@@ -113,6 +125,8 @@ class RunWatcher:
         self._read_events()
         if not self._plan:
             self._plan = _read_json(self.folder.plan)
+            self._recipe = _read_toml(self.folder.recipe)
+        self._changes = changes.latest(self.folder)
         realities = {job: reality(self.folder, job, now=moment) for job in JOBS}
         job: Job = next((job for job in JOBS if realities[job].alive), "train")
         current = realities[job]
@@ -124,6 +138,12 @@ class RunWatcher:
             best = Best(status.best_step, status.best_loss)
         steps = status.steps or realities["train"].status.steps or self._plan.get("steps")
         message = sanitize(current.message)
+        elapsed = self._elapsed(realities["train"], moment)
+        price = number(_section(self._recipe, "limits").get("price_per_hour")) or None
+        price = number(self._changes.get("limits.price_per_hour")) or price
+        idle = self._box_idle(realities["train"], job, moment, price)
+        queued = status if current.state == "queued" and status.process else None
+        counting = countdown.read(self.folder)
         return RunView(
             run=self.folder.id,
             dir=str(self.folder.path),
@@ -133,9 +153,7 @@ class RunWatcher:
             alive=current.alive,
             phase=sanitize(status.phase),
             message=message,
-            fix=f"`tui-ft resume {self.folder.id}` goes on from the last checkpoint."
-            if current.state == "lost" and job == "train"
-            else sanitize(status.fix),
+            fix=self._way_out(current, job),
             pid=status.pid,
             step=step,
             steps=steps if isinstance(steps, int) else None,
@@ -152,9 +170,9 @@ class RunWatcher:
             gpus=self._gpus,
             host=self._host,
             started=self._started,
-            elapsed_s=self._elapsed(realities["train"], moment),
+            elapsed_s=elapsed,
             eta_s=self._eta(current, step, steps),
-            alerts=tuple(self._alerts),
+            alerts=(*self._alerts, *([idle] if idle else [])),
             artefacts=artefacts(self.folder),
             jobs={name: found.state for name, found in realities.items() if _has_begun(name, found)},
             curves=curves,
@@ -163,7 +181,29 @@ class RunWatcher:
             plan=self._plan,
             garbage=self._reader.garbage,
             dry_run=self._trial,
+            price_per_hour=price,
+            cost=price * elapsed / 3600 if price and elapsed is not None else None,
+            changes=dict(self._changes),
+            ahead=queued.total if queued else None,
+            shutdown_at=counting.at if counting else None,
+            bell=_section(self._recipe, "notify").get("bell") is True,
         )
+
+    def _way_out(self, current: Reality, job: Job) -> str:
+        if current.state != "lost" or job != "train":
+            return sanitize(current.status.fix)
+        if current.status.state == "queued":
+            return f"`tui-ft resume {self.folder.id}` starts it now."
+        return f"`tui-ft resume {self.folder.id}` goes on from the last checkpoint."
+
+    def _box_idle(self, training: Reality, job: Job, now: float, price: float | None) -> Alert | None:
+        """An alert that this box costs money for nothing; only for its newest run, and while it is up."""
+        status = training.status
+        if training.alive or job != "train" or not price or training.state not in ENDED:
+            return None
+        if status.heartbeat is None or not same_boot(status.process) or _newer_run(self.folder):
+            return None
+        return still_billing(training.state, status.heartbeat, now, price)
 
     def _read_events(self) -> None:
         restarts = self._reader.restarts
@@ -263,7 +303,8 @@ class RunWatcher:
         if len(self._step_seconds) < 3 or step >= steps:
             return None
         low, _, high = quantiles(self._step_seconds, n=4)
-        every = number((self._plan.get("train") or {}).get("eval_every")) or 0
+        every = number(self._changes.get("train.eval_every")) or 0
+        every = every or number((self._plan.get("train") or {}).get("eval_every")) or 0
         evaluations = (steps // every - step // every) if every else 0
         extra = evaluations * median(self._eval_seconds) if self._eval_seconds else 0.0
         return ((steps - step) * low + extra, (steps - step) * high + extra)
@@ -309,15 +350,29 @@ def show_json(run: RunView) -> dict[str, Any]:
         "artefacts": [
             {"kind": a.kind, "path": a.path, "bytes": a.bytes, "step": a.step} for a in run.artefacts
         ],
-        "dry_run": None
-        if run.dry_run is None
-        else run.dry_run.document(str(Path(run.dir) / "recipe.toml")),
+        "dry_run": None if run.dry_run is None else run.dry_run.document(str(Path(run.dir) / "recipe.toml")),
+        "price_per_hour": run.price_per_hour,
+        "cost": None if run.cost is None else round(run.cost, 4),
+        "changes": dict(run.changes),
+        "ahead": run.ahead,
+        "shutdown_at": run.shutdown_at,
         "jobs": dict(run.jobs),
         "curves": {
             name: {"steps": list(curve.steps), "values": list(curve.values)}
             for name, curve in run.curves.items()
         },
     }
+
+
+def _newer_run(folder: RunFolder) -> bool:
+    """Whether another run of this home was made later, so that the box has other things to do."""
+    runs = list_runs(Home(folder.path.parent.parent))
+    return bool(runs) and runs[0].id != folder.id
+
+
+def _section(document: dict[str, Any], name: str) -> dict[str, Any]:
+    found = document.get(name)
+    return found if isinstance(found, dict) else {}
 
 
 def _has_begun(job: Job, found: Reality) -> bool:
@@ -336,6 +391,13 @@ def _tail(path: Path) -> tuple[str, ...]:
     # A progress bar redraws its line after a carriage return; only its last state counts.
     lines = [sanitize(line.rstrip("\r").rpartition("\r")[2]) for line in text.split("\n")]
     return tuple(line for line in lines if line.strip())[-_LOG_LINES:]
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
