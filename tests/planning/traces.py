@@ -64,7 +64,7 @@ def config_of(row: dict[str, Any]) -> dict[str, Any]:
     """A config.json with the sizes of a row."""
     kind = row["model_type"]
     layers, hidden, middle, heads, kv_heads, head_dim, vocab, tied, experts, visited = row["dims"]
-    config = {
+    config: dict[str, Any] = {
         "model_type": kind,
         "num_hidden_layers": layers,
         "hidden_size": hidden,
@@ -86,7 +86,7 @@ def config_of(row: dict[str, Any]) -> dict[str, Any]:
         config |= {"num_local_experts": experts, "num_experts_per_tok": visited}
     elif experts:
         config |= {"num_experts": experts, "num_experts_per_tok": visited, "moe_intermediate_size": middle}
-    return config | row.get("config", {})
+    return config
 
 
 def formula(row: dict[str, Any]) -> MemoryEstimate:
