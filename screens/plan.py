@@ -233,7 +233,7 @@ class PlanPage(Page):
         before = self.draft
         self.shell.set_draft(before.with_values(changes))
         # A limit or a split is judged on the rows; everything else leaves their report as it is.
-        if not any(key.startswith("data.") for key in changes):
+        if not any(key.startswith(("data.", "model.")) for key in changes):
             self.shell.draft = replace(self.draft, report=before.report)
         self.start(self._make(before), "Working it out anew")
 
