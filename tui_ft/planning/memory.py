@@ -24,7 +24,7 @@ Device = Literal["cuda", "cpu"]
 CUDA_CONTEXT = 600_000_000  # bytes of the driver's context and kernels, outside the allocator
 PYTHON_ON_CPU = 600_000_000  # bytes of a worker that has loaded torch, transformers, trl and peft; measured
 # Share of what all layers save that glibc (2.36) keeps in pieces too small to be used again, whether it is
-# saved or recomputed: 0 to 0.4 in nine runs of SmolLM2, see docs/training.md.
+# saved or recomputed: 0 to 0.4 in seven runs of SmolLM2, see docs/training.md.
 PIECES_ON_CPU = 0.3
 CUBLAS_WORKSPACE = 8 << 20
 NF4_BYTES = 0.5 + 1 / 64 + 4 / (64 * 256)  # per weight, with double quantisation (bitsandbytes)
