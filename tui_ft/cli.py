@@ -98,8 +98,13 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _exact(parser)
 
 
-def _planned(parser: argparse.ArgumentParser) -> None:
-    _recipe(parser)
+def _planned(parser: argparse.ArgumentParser, *, several: bool = False) -> None:
+    if several:
+        parser.add_argument(
+            "recipe", metavar="RECIPE", nargs="+", help="a recipe file, or the name of a starter recipe"
+        )
+    else:
+        _recipe(parser)
     parser.add_argument(
         "--set",
         metavar="KEY=VALUE",
@@ -116,9 +121,25 @@ def _planned(parser: argparse.ArgumentParser) -> None:
 
 
 def _train(parser: argparse.ArgumentParser) -> None:
-    _planned(parser)
+    _planned(parser, several=True)
     parser.add_argument(
         "--follow", action="store_true", help="stay and print progress; Ctrl-C leaves the run alive"
+    )
+
+
+def _stop(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument("--after-epoch", action="store_true", help="go on to the end of this epoch first")
+
+
+def _set(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument(
+        "setting",
+        metavar="KEY=VALUE",
+        nargs="+",
+        help="train.learning_rate, train.eval_every, train.save_every_minutes, limits.max_hours, "
+        "limits.max_cost, limits.deadline or limits.price_per_hour",
     )
 
 
@@ -163,14 +184,16 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "fit": ("what fits into a GPU's memory, by method", _fit),
     "check": ("what is in the data, and what is wrong with it", _check),
     "plan": ("every choice of a recipe with its reason; memory, time, money", _plan),
-    "train": ("start training in the background", _train),
+    "train": ("start training in the background; several recipes one after another", _train),
     "runs": ("runs on this box, live and past", _nothing),
     "show": ("one run in numbers", _run),
     "watch": ("follow a run", _watch),
     "pause": ("save and end the process; `resume` goes on", _run),
     "resume": ("go on from the newest whole checkpoint", _run),
-    "stop": ("stop after this step and keep the best weights", _run),
+    "stop": ("stop after this step and keep the best weights; take out of the queue", _stop),
     "save": ("save a checkpoint now and go on", _run),
+    "validate": ("compute the validation loss now and go on", _run),
+    "set": ("change a setting of a run while it trains", _set),
     "eval": ("base against tuned on rows neither has seen", _run),
     "chat": ("talk to the base or the tuned model", _run),
     "merge": ("merge the adapter into the base, and check it", _run),
@@ -181,7 +204,10 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 }
 
 # Commands that are one thing with different words; all others are modules of their own name.
-_MODULES = {"pause": "control", "stop": "control", "save": "control", "merge": "export"}
+_MODULES = {
+    **dict.fromkeys(("pause", "stop", "save", "validate", "set"), "control"),
+    "merge": "export",
+}
 
 
 def _common(parser: argparse.ArgumentParser) -> None:

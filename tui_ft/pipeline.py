@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tui_ft import recipe as recipes
 from tui_ft.data.check import check
+from tui_ft.data.masks import loss_of
 from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import EnvironmentProblem, InputError, Problem
 from tui_ft.hardware.detect import detect
@@ -23,6 +25,7 @@ from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
 from tui_ft.runs import launch
 from tui_ft.runs.folder import RunFolder, create
+from tui_ft.runs.limits import limits
 from tui_ft.settings import Home
 from tui_ft.starter_recipes import available
 from tui_ft.text import gib, nearest
@@ -118,7 +121,13 @@ def prepare(
     model = find_model(recipe, base, home)
     tokenizer = ChatTokenizer.load(model.folder) if model.folder and _can_tokenise(model) else None
     say("Reading the data")
-    report = check(recipe.data, base=base, tokenizer=tokenizer, seq_len=recipe.train.seq_len)
+    report = check(
+        recipe.data,
+        base=base,
+        tokenizer=tokenizer,
+        seq_len=recipe.train.seq_len,
+        loss_on=loss_of(recipe.method.objective),
+    )
     say("Making the plan")
     plan = make_on(box or measured(hardware, calibration.load(home)), recipe, model, report)
     return Prepared(recipe, base, hardware, model, tokenizer, report, plan)
@@ -143,7 +152,7 @@ def _can_tokenise(model: ModelFacts) -> bool:
 
 
 def ready(prepared: Prepared) -> None:
-    """Raises when training must not start: findings that block, or a plan that cannot fit."""
+    """Raises when training must not start: data, limits, or a plan that cannot fit."""
     blocking = [finding for finding in prepared.report.findings if finding.blocks]
     if blocking:
         raise InputError(
@@ -156,6 +165,7 @@ def ready(prepared: Prepared) -> None:
                 for finding in blocking
             ]
         )
+    limits(prepared.recipe.limits, began=time.time())
     if prepared.plan.fits == "wont_fit":
         ways_out = [step.words for step in prepared.plan.relief] or ["Choose a smaller model or more memory."]
         needed, there = gib(prepared.plan.memory.peak_bytes), gib(prepared.plan.memory_available_bytes)
@@ -167,16 +177,21 @@ def ready(prepared: Prepared) -> None:
 def start(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:
     """Fetch the weights if need be, make the run's folder and start its process in the background.
 
-    Raises like `ready`, `download` and `launch.start`.
+    Raises like `make` and `launch.start`.
     """
+    folder = make(prepared, home, progress=progress)
+    launch.start(folder, "train")
+    return folder
+
+
+def make(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:
+    """Fetch the weights if need be and make the run's folder. Raises like `ready` and `download`."""
     ready(prepared)
     weights = download(prepared.model, progress, allow_code=prepared.recipe.model.trust_remote_code)
-    folder = create(
+    return create(
         home,
         prepared.recipe,
         replace(prepared.plan, model_folder=str(weights)),
         recipe_text=recipes.dumps(prepared.recipe),
         recipe_base=prepared.base,
     )
-    launch.start(folder, "train")
-    return folder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from tui_ft.commands.output import bell
 from tui_ft.errors import RunFailed
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import reality
@@ -28,8 +29,12 @@ def follow(folder: RunFolder, job: Job, say: Say) -> None:
         view = watcher.poll()
         for line in told.news(view):
             say(line)
+        if view.bell and told.rings(view):
+            bell()
         waiting = current.status.state == "starting" and time.monotonic() - started < _PATIENCE_S
         if not current.alive and not waiting:
+            if view.bell:
+                bell()
             return
         time.sleep(_POLL_S)
 
@@ -68,6 +73,13 @@ class _Told:
         self._step_at = 0.0
         self._step = 0
         self._last = ""
+        self._errors_until = since
+
+    def rings(self, view: RunView) -> bool:
+        """Whether an error showed since the last call."""
+        errors = [alert.time for alert in view.alerts if alert.severity == "error"]
+        known, self._errors_until = self._errors_until, max([self._errors_until, *errors])
+        return self._errors_until > known
 
     def news(self, view: RunView) -> Iterator[str]:
         fresh = [item.text for item in view.news if item.time > self._news_until]

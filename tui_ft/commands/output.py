@@ -24,6 +24,12 @@ def note(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
+def bell() -> None:
+    """Ring the terminal, when there is one."""
+    if sys.stderr.isatty():
+        print("\a", end="", file=sys.stderr, flush=True)
+
+
 def table(rows: Sequence[Sequence[str]], *, indent: str = "  ") -> list[str]:
     """Rows as aligned columns; the first row is the head. Numbers keep to the right."""
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]

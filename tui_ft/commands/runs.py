@@ -26,7 +26,7 @@ def _row(v: RunView) -> tuple[str, str, str, str, str]:
     steps = "" if v.steps is None else f" of {v.steps}"
     return (
         v.run,
-        v.state,
+        v.state if v.ahead is None else f"queued, {v.ahead} before it",
         f"{v.step}{steps}",
         _number(v.loss),
         _number(v.best.eval_loss if v.best else None),
@@ -47,4 +47,5 @@ def _summary(v: RunView) -> dict[str, object]:
         "steps": v.steps,
         "loss": v.loss,
         "eval_loss": v.eval_loss,
+        "ahead": v.ahead,
     }

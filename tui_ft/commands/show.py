@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from tui_ft.commands.follow import step_line
 from tui_ft.commands.output import emit, lines
 from tui_ft.errors import ExitCode
+from tui_ft.runs.changes import words
 from tui_ft.runs.folder import find
 from tui_ft.runs.view import RunView, show_json, view
 from tui_ft.text import duration, size
@@ -36,6 +38,13 @@ def describe(shown: RunView) -> Iterator[str]:
         yield (
             f"  {duration(shown.elapsed_s)} so far" if shown.alive else f"  took {duration(shown.elapsed_s)}"
         )
+    if shown.cost is not None:
+        yield f"  ${shown.cost:.2f} at ${shown.price_per_hour:g} an hour"
+    if shown.changes:
+        yield f"  changed in the run: {words(shown.changes)}"
+    if shown.shutdown_at is not None:
+        left = duration(shown.shutdown_at - time.time())
+        yield f"  the box is ended in {left}; `tui-ft stop {shown.run}` calls it off"
     if shown.dry_run is not None:
         for line in shown.dry_run.lines(str(Path(shown.dir) / "recipe.toml")):
             yield f"  {line}"

@@ -206,7 +206,9 @@ class _After:
             while time.monotonic() < until:
                 for request in control.take(self._folder).requests:
                     if request.name == "stop":
-                        self._event("control", id=request.id, request="stop", text="The box stays on")
+                        self._event(
+                            "control", id=request.id, request="stop", box=True, text="The box stays on"
+                        )
                         return "somebody called it off"
                 time.sleep(_POLL_S)
         finally:
