@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tui_ft.models import config
-from tui_ft.models.catalogue import SUGGESTIONS, Suggestion, find
+from tui_ft.models.catalogue import KNOWN, SUGGESTIONS, Suggestion, find
 
 # Sizes as the hub shows them for these models, in billions.
 PUBLISHED = {
@@ -32,18 +32,18 @@ def test_a_short_list_from_small_to_large() -> None:
     assert sizes[-1] > 60e9
 
 
-@pytest.mark.parametrize("suggestion", SUGGESTIONS, ids=lambda suggestion: suggestion.name)
+@pytest.mark.parametrize("suggestion", KNOWN, ids=lambda suggestion: suggestion.name)
 def test_each_is_complete_and_its_size_follows_from_its_config(suggestion: Suggestion) -> None:
     assert config.count_parameters(suggestion.config) == suggestion.parameters
     assert suggestion.parameters / 1e9 == pytest.approx(
         PUBLISHED.get(suggestion.name, suggestion.parameters / 1e9), rel=0.004
     )
     assert not suggestion.dims.approximate
-    assert suggestion.context_length >= 8192
+    assert suggestion.context_length >= (8192 if suggestion.good_for else 4096)
     assert suggestion.licence
     assert suggestion.gated == suggestion.id.startswith("meta-llama/")
-    assert 20 < len(suggestion.good_for) <= 70
-    assert suggestion.good_for.endswith(".")
+    assert not suggestion.good_for or 20 < len(suggestion.good_for) <= 70
+    assert not suggestion.good_for or suggestion.good_for.endswith(".")
     assert config.model_type(suggestion.config) in config.causal_lm_types()
     facts = suggestion.facts()
     assert (facts.id, facts.parameters, facts.dims) == (
@@ -55,7 +55,7 @@ def test_each_is_complete_and_its_size_follows_from_its_config(suggestion: Sugge
 
 
 def test_found_in_any_case() -> None:
-    assert find("qwen/QWEN3-8b") is find("Qwen/Qwen3-8B")
+    assert find("qwen/QWEN3-8b") == find("Qwen/Qwen3-8B")
     assert find("nobody/nothing") is None
 
 
@@ -112,3 +112,16 @@ def test_the_sliding_window(kind: str, given: dict[str, object], window: int | N
     read = config.dims({"model_type": kind, **given})
     assert read is not None
     assert read.sliding_window == window
+
+
+def test_a_base_model_has_the_sizes_of_its_instruct_version() -> None:
+    base, tuned = find("meta-llama/Llama-3.1-8B"), find("meta-llama/Llama-3.1-8B-Instruct")
+    assert base is not None
+    assert tuned is not None
+    assert base.id == "meta-llama/Llama-3.1-8B"
+    assert (base.parameters, base.dims) == (tuned.parameters, tuned.dims)
+
+
+def test_known_ids_are_different() -> None:
+    ids = [name for model in KNOWN for name in (model.id, *model.also)]
+    assert len(ids) == len(set(ids))

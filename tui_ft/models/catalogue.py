@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -21,8 +21,9 @@ class Suggestion:
     parameters: int
     licence: str
     gated: bool  # its licence must be accepted on the hub first
-    good_for: str  # one line
-    config: dict[str, Any] = field(repr=False, hash=False, compare=False)
+    good_for: str = ""  # one line
+    also: tuple[str, ...] = ()  # ids with the same sizes: base models, other tunings
+    config: dict[str, Any] = field(default_factory=dict, repr=False, hash=False, compare=False)
 
     @property
     def name(self) -> str:
@@ -69,13 +70,21 @@ class Suggestion:
 
 def _load() -> tuple[Suggestion, ...]:
     text = files("tui_ft.models").joinpath("catalogue.toml").read_text(encoding="utf-8")
-    return tuple(Suggestion(**entry) for entry in tomllib.loads(text)["model"])
+    return tuple(
+        Suggestion(**{**entry, "also": tuple(entry.get("also", ()))})
+        for entry in tomllib.loads(text)["model"]
+    )
 
 
-SUGGESTIONS: tuple[Suggestion, ...] = _load()  # smallest first
+KNOWN: tuple[Suggestion, ...] = _load()
+SUGGESTIONS: tuple[Suggestion, ...] = tuple(model for model in KNOWN if model.good_for)  # smallest first
 
 
 def find(model_id: str) -> Suggestion | None:
-    """The suggestion with this hub id, in any case; None when it isn't on the list."""
+    """The model with this hub id, in any case; None when it isn't on the list."""
     folded = model_id.casefold()
-    return next((item for item in SUGGESTIONS if item.id.casefold() == folded), None)
+    for model in KNOWN:
+        found = next((name for name in (model.id, *model.also) if name.casefold() == folded), None)
+        if found:
+            return replace(model, id=found)
+    return None
