@@ -18,7 +18,7 @@ def entries() -> Iterable[Entry]:
         "the same question in train.jsonl and test.jsonl",
     )
     yield Entry(
-        "near-leakage", "warning", "{rows} to train on nearly repeat|repeats one of the validation or test file.",
+        "near-leakage", "warning", "{rows} to train on are|is nearly in the validation or test file.",
         "Scores on rows much like those the model has seen promise too much.",
         "Look at them; delete them from one of the files.",
         "the same ticket with another date in train.jsonl and test.jsonl",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tui_ft.data.catalog import check_ignored
 from tui_ft.data.crew import CheckCancelled, Crew
 from tui_ft.data.lengths import trusted_ruler
+from tui_ft.data.masks import LossOn
 from tui_ft.data.portions import Mapper, portions
 from tui_ft.data.read import Meter
 from tui_ft.data.rows import DatasetReport
@@ -50,10 +51,12 @@ def check(
     progress: OnProgress | None = None,
     cancelled: Callable[[], bool] = lambda: False,
     workers: int | None = None,
+    loss_on: LossOn = "answers",
 ) -> DatasetReport:
     """Read all data of a recipe in the folder `base` once and report on it.
 
-    `tokenizer` adds lengths, the template and the masks; `seq_len` what a limit of that many tokens cuts.
+    `tokenizer` adds lengths, the template and the masks; `seq_len` what a limit of that many tokens cuts;
+    `loss_on` is what will be learned of a row, see `masks.loss_of`.
     Files beyond 20 MB are shared among `workers` processes, by default one per core, 8 at most; 0 keeps to
     this process. The report is the same. Raises InputError when a path or a file cannot be read at all,
     EnvironmentProblem without a hub or when a process dies, CheckCancelled when `cancelled` says so.
@@ -61,7 +64,7 @@ def check(
     check_ignored(data.ignore)
     inputs = open_inputs(data, base)
     total = sum(source.size_bytes for given in inputs for source in given.sources)
-    survey = Survey(data, inputs, tokenizer, seq_len)
+    survey = Survey(data, inputs, tokenizer, seq_len, loss_on=loss_on)
     if total < _LARGE_BYTES:
         _see_all(survey, inputs, data, tokenizer, progress, cancelled)
         return survey.report()
@@ -70,7 +73,7 @@ def check(
     _take_all(survey, Mapper(survey.scope, inputs, ruler), number, progress, cancelled)
     if survey.doubtful:
         # Some row was not as long as it was measured: all are encoded.
-        survey = Survey(data, inputs, tokenizer, seq_len)
+        survey = Survey(data, inputs, tokenizer, seq_len, loss_on=loss_on)
         _take_all(survey, Mapper(survey.scope, inputs), number, progress, cancelled)
     return survey.report()
 
@@ -85,7 +88,7 @@ def _see_all(
 ) -> None:
     """Row by row in this process."""
     meter = Meter(source for given in inputs for source in given.sources)
-    for judged in judge(inputs, data, tokenizer, meter=meter):
+    for judged in judge(inputs, data, tokenizer, loss_on=survey.scope.loss_on, meter=meter):
         survey.see(judged)
         if survey.rows % _PROGRESS_EVERY == 0:
             if cancelled():

@@ -5,6 +5,7 @@ Portions are gathered apart, some in other processes, and merged in the order of
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class Gathered:
         self.prints = Prints(scope.common)
         self.limit = LengthLimit(scope.seq_len)
         self.ledger = Ledger(scope.data)
+        self.verdicts: Counter[bool] = Counter()  # answers marked as good (True) and as bad
 
     def see(self, judged: Judged, scope: Scope, control: Sequence[str] = (), *, proven: bool = False) -> bool:
         """Take in one place of a file. False when the row is left out of training.
@@ -87,9 +89,14 @@ class Gathered:
         if row is None:
             return False
         self.prints.see(row, judged.part, len(self.ledger))
-        if judged.part == "main":
+        # How bad answers look is nothing to go by.
+        if judged.part == "main" and row.label is not False:
             self.panel.see(row)
+        if row.label is not None:
+            self.verdicts[row.label] += 1
         self._see_marks(judged, row, tuple(control))
+        if row.chosen is not None and scope.loss_on != "pairs":
+            self.tally.add("pairs", row.file, row.line)
         if proven and judged.encoded is not None and scope.tokenizer is not None:
             self._prove(judged.encoded, row, scope.tokenizer)
         return self._see_tokens(judged, row)
@@ -103,6 +110,7 @@ class Gathered:
         self.prints.merge(other.prints, len(self.ledger))
         self.limit.merge(other.limit)
         self.ledger.merge(other.ledger)
+        self.verdicts.update(other.verdicts)
 
     def _see_fault(self, judged: Judged) -> None:
         fault, row, tally = judged.fault, judged.row, self.tally
@@ -124,8 +132,6 @@ class Gathered:
             tally.add("special-tokens", row.file, row.line, seen)
         if judged.as_json is not None:
             tally.add("written-as-json", row.file, row.line, judged.as_json)
-        if row.chosen is not None:
-            tally.add("pairs", row.file, row.line)
 
     def _see_tokens(self, judged: Judged, row: Row) -> bool:
         traits = traits_of_judged(judged, row)
@@ -143,5 +149,7 @@ class Gathered:
 
     def _prove(self, encoded: Encoded, row: Row, tokenizer: ChatTokenizer) -> None:
         wrong = prove(encoded, row, tokenizer)
+        if encoded.rejected is not None:
+            wrong += prove(encoded.rejected, row, tokenizer)
         if wrong and "prompt-differs" not in encoded.concerns:
             self.tally.add("mask-unproven", row.file, row.line, wrong[0])

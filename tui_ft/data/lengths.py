@@ -204,8 +204,8 @@ class Ruler:
 
 def trusted_ruler(scope: Scope, inputs: Sequence[Input]) -> Ruler | None:
     """A ruler that measures the rows looked at first exactly as they are encoded; None when it does not."""
-    if scope.tokenizer is None:
-        return None
+    if scope.tokenizer is None or scope.loss_on in ("pairs", "verdicts"):
+        return None  # it knows where all answers of a conversation stand, not which one is judged
     ruler = Ruler(scope.tokenizer, scope.seq_len)
     for given in inputs:
         quick = ruler.measure(judge_raw(given.looked_at, given, scope.data))

@@ -43,11 +43,23 @@ class Measure:
 
 
 def measured(encoded: Encoded, limit: int | None) -> Measure:
-    """The measure of an encoded row."""
+    """The measure of an encoded row; of a pair, what the longer and the more badly cut answer make of it."""
     learned, needed = encoded.learned, encoded.needed
     kept = learned if limit is None or needed <= limit else sum(encoded.trained[:limit])
-    return Measure(
+    one = Measure(
         len(encoded.ids), learned, needed, encoded.prompt_length, kept, encoded.concerns, encoded.note
+    )
+    if encoded.rejected is None:
+        return one
+    other = measured(encoded.rejected, limit)
+    return Measure(
+        tokens=max(one.tokens, other.tokens),
+        learned=max(one.learned, other.learned),
+        needed=max(one.needed, other.needed),
+        prompt=max(one.prompt, other.prompt),
+        kept=min(one.kept, other.kept),
+        concerns=tuple(dict.fromkeys((*one.concerns, *other.concerns))),
+        note=one.note or other.note,
     )
 
 

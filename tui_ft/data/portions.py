@@ -75,8 +75,8 @@ class Mapper:
             raws = _read_span(given.sources[portion.source], portion)
         gathered, control = Gathered(scope), scope.control
         # With loss on all tokens there is no mask to prove.
-        provable = (PROVEN_FIRST if portion.number == 0 else 1) if scope.loss_on == "answers" else 0
-        judged = judge_raw(raws, given, scope.data)
+        provable = (PROVEN_FIRST if portion.number == 0 else 1) if scope.loss_on != "all" else 0
+        judged = judge_raw(raws, given, scope.data, scope.loss_on)
         while batch := list(islice(judged, BATCH)):
             exact = max(0, provable - gathered.rows)
             for one in self._with_tokens(batch, exact, gathered):

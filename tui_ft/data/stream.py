@@ -137,7 +137,7 @@ def judge(
     """Every place of every file, in order, in flat memory. Raises InputError for a file that is damaged."""
     for given in inputs:
         raws = (raw for source in given.sources for raw in read_source(source, meter))
-        judged = judge_raw(raws, given, data)
+        judged = judge_raw(raws, given, data, loss_on)
         if tokenizer is None:
             yield from judged
             continue
@@ -145,8 +145,13 @@ def judge(
             yield from encoded(batch, tokenizer, loss_on)
 
 
-def judge_raw(raws: Iterable[RawRow | Unreadable], given: Input, data: Data) -> Iterator[Judged]:
-    """Rows of one input as they were read, put into one form and checked one by one."""
+def judge_raw(
+    raws: Iterable[RawRow | Unreadable], given: Input, data: Data, loss_on: LossOn = "answers"
+) -> Iterator[Judged]:
+    """Rows of one input as they were read, put into one form and checked one by one.
+
+    Answers marked as bad are left out unless they are learned from as such.
+    """
     part, mapping = given.part, given.mapping
     system = "" if part == "mix" else data.system
     for raw in raws:
@@ -156,7 +161,7 @@ def judge_raw(raws: Iterable[RawRow | Unreadable], given: Input, data: Data) -> 
         row = to_row(raw, mapping, system)
         if isinstance(row, Unusable):
             yield Judged(part, fault=row, marks=raw.notes)
-        elif row.label is False:
+        elif row.label is False and loss_on != "verdicts":
             fault = Unusable("bad-answers", row.file, row.line, "is marked as a bad answer")
             yield Judged(part, fault=fault)
         else:

@@ -59,7 +59,7 @@ class Survey:
     def see(self, judged: Judged) -> bool:
         """Take in one place of a file. False when the row is left out of training."""
         # With loss on all tokens there is no mask to prove.
-        proven = self.scope.loss_on == "answers" and is_proven(self.rows)
+        proven = self.scope.loss_on != "all" and is_proven(self.rows)
         return self._all.see(judged, self.scope, self._control, proven=proven)
 
     def take(self, portion: Gathered) -> None:
@@ -79,6 +79,10 @@ class Survey:
         for given in self._inputs:
             _state_input(given, tally)
         _state_sizes(ledger, ledger.mixed(split), sizes, tally)
+        if self.scope.loss_on == "verdicts" and len(seen.verdicts) == 1:
+            (good,) = seen.verdicts
+            what = f"All answers are marked as {'good' if good else 'bad'}."
+            tally.state("one-verdict", seen.verdicts[good], what=what)
         return DatasetReport(
             paths=tuple(source.name for source in main.sources),
             rows=self.rows,
