@@ -152,13 +152,19 @@ def entries() -> Iterable[Entry]:
     yield Entry(
         "bad-answers", "info", "{rows} are|is marked as bad.",
         "Plain training learns from good answers only and leaves these out.",
-        "Nothing, if good answers alone are what you want.",
+        'Nothing, if good answers alone are what you want; method.objective = "kto" learns from both.',
         '{"prompt": "Hi", "completion": "Go away", "label": false}',
+    )
+    yield Entry(
+        "one-verdict", "error", "{rows} are|is marked alike.",
+        "Learning from verdicts needs answers of both kinds, to tell them apart.",
+        'Add rows of the other kind; with good answers alone, set method.objective to "sft".',
+        "label = true in every row, for kto",
     )
     yield Entry(
         "pairs", "info", "{rows} hold|holds a chosen and a rejected answer.",
         "Plain training learns from the chosen answer only.",
-        "Nothing, if the chosen answers alone are what you want.",
+        'Nothing, if these alone are what you want; method.objective = "dpo" or "orpo" learns from both.',
         '{"prompt": "Hi", "chosen": "Hello", "rejected": "Go away"}',
     )
 # fmt: on

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from operator import itemgetter
 from typing import TYPE_CHECKING, Literal
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Literal
 from tui_ft.data.layout import Layout, Refused, Span, lay_out, prompt_text
 from tui_ft.data.rows import Row, Unusable
 from tui_ft.errors import InputError
+from tui_ft.recipe import Objective
 
 if TYPE_CHECKING:
     from tui_ft.models.tokenizer import ChatTokenizer
 
-LossOn = Literal["answers", "all"]
+# "pairs": the last answer, against the one that was rejected; "verdicts": the last answer, good or bad.
+LossOn = Literal["answers", "all", "pairs", "verdicts"]
 Tokens = tuple[list[int], list[Span]]
 _END = itemgetter(1)
 
@@ -30,7 +32,8 @@ class Encoded:
     """A row as the model reads it.
 
     `spans` are the characters of `text` that are learned, `runs` the tokens as (first, one past the
-    last); `trained` says so for each token of `ids`.
+    last); `trained` says so for each token of `ids`. `rejected` is the same for the answer that was
+    rejected, where pairs are learned.
     `concerns` are ids of findings this row counts towards, `note` is for the reader of a preview.
     """
 
@@ -42,6 +45,7 @@ class Encoded:
     runs: tuple[Span, ...] = ()
     concerns: tuple[str, ...] = ()
     note: str = ""
+    rejected: Encoded | None = None
 
     @property
     def learned(self) -> int:
@@ -59,14 +63,32 @@ class Encoded:
         return self.runs[0][0] if self.runs else len(self.ids)
 
 
+def loss_of(objective: Objective, loss_on: Literal["answers", "all"] = "answers") -> LossOn:
+    """What is learned of a row for this objective."""
+    by_objective: dict[str, LossOn] = {"cpt": "all", "dpo": "pairs", "orpo": "pairs", "kto": "verdicts"}
+    return by_objective.get(objective, loss_on)
+
+
 def encode(row: Row, tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers") -> Encoded:
     """The tokens of a row and which of them are learned. Raises Refused when it cannot be written."""
     layout = lay_out(row, tokenizer)
-    return _encoded(row, layout, tokenizer.encode(layout.text), tokenizer, loss_on)
+    encoded = _encoded(row, layout, tokenizer.encode(layout.text), tokenizer, loss_on)
+    if loss_on != "pairs":
+        return encoded
+    return replace(encoded, rejected=encode(_worse(row), tokenizer, loss_on="verdicts"))
+
+
+def _worse(row: Row) -> Row:
+    """The pair with the rejected answer in place of the chosen one. Raises Refused when it is none."""
+    if row.rejected is None:
+        raise Refused("missing-field", "is no pair of a chosen and a rejected answer")
+    return replace(row, chosen=row.rejected, rejected=None)
 
 
 def _encoded(row: Row, layout: Layout, tokens: Tokens, tokenizer: ChatTokenizer, loss_on: LossOn) -> Encoded:
     spans = ((0, len(layout.text)),) if loss_on == "all" else layout.spans
+    if loss_on in ("pairs", "verdicts"):
+        spans = spans[-1:]
     ids, runs, joined = _masked(layout.text, spans, tokens, tokenizer)
     trained = [False] * len(ids)
     for begin, end in runs:
@@ -79,6 +101,9 @@ def encode_rows(
     rows: Sequence[Row], tokenizer: ChatTokenizer, *, loss_on: LossOn = "answers"
 ) -> Iterator[Encoded | Unusable]:
     """As `encode`, for many rows in parallel; a row that cannot be written comes back as Unusable."""
+    if loss_on == "pairs":
+        yield from _encode_pairs(rows, tokenizer)
+        return
     layouts = [_try_layout(row, tokenizer) for row in rows]
     texts = [layout.text for layout in layouts if isinstance(layout, Layout)]
     tokens = iter(tokenizer.encode_batch_spans(texts))
@@ -87,6 +112,24 @@ def encode_rows(
             yield _encoded(row, layout, next(tokens), tokenizer, loss_on)
         else:
             yield layout
+
+
+def _encode_pairs(rows: Sequence[Row], tokenizer: ChatTokenizer) -> Iterator[Encoded | Unusable]:
+    """The chosen answers with the rejected ones beside them, each after the same prompt."""
+    pairs = [row for row in rows if row.rejected is not None]
+    chosen = encode_rows(pairs, tokenizer, loss_on="verdicts")
+    rejected = encode_rows([_worse(row) for row in pairs], tokenizer, loss_on="verdicts")
+    for row in rows:
+        if row.rejected is None:
+            yield Unusable(
+                "missing-field", row.file, row.line, "is no pair of a chosen and a rejected answer"
+            )
+            continue
+        good, bad = next(chosen), next(rejected)
+        if isinstance(good, Unusable) or isinstance(bad, Unusable):
+            yield good if isinstance(good, Unusable) else bad
+        else:
+            yield replace(good, rejected=bad)
 
 
 def _try_layout(row: Row, tokenizer: ChatTokenizer) -> Layout | Unusable:

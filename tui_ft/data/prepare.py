@@ -60,7 +60,8 @@ class Prepared:
         """The Parquet file of one side; it exists even when it holds no rows.
 
         Columns: row_id, file, line, input_ids, labels (-100 where nothing is learned), messages and tools
-        (JSON; messages is [] for plain text), window (0-based; a long text has one row per piece).
+        (JSON; messages is [] for plain text), window (0-based; a long text has one row per piece). Where
+        pairs are learned, also rejected_ids and rejected_labels; where verdicts are, good (true or false).
         """
         return self.folder / f"{side}.parquet"
 
@@ -84,13 +85,13 @@ def prepare(
     """
     check_ignored(data.ignore)
     inputs = open_inputs(data, base)
-    split = _split(data, inputs)
+    split = _split(data, inputs, loss_on)
     survey = Survey(data, inputs, tokenizer, seq_len, loss_on=loss_on)
     meter = Meter(source for given in inputs for source in given.sources)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "splits.json").unlink(missing_ok=True)
-        with _Writer(folder, seq_len) as writer:
+        with _Writer(folder, seq_len, loss_on) as writer:
             for judged in judge(inputs, data, tokenizer, loss_on=loss_on, meter=meter):
                 usable = survey.see(judged)
                 side = _side(judged, split)
@@ -113,11 +114,11 @@ def prepare(
     return prepared
 
 
-def _split(data: Data, inputs: Sequence[Input]) -> Split:
+def _split(data: Data, inputs: Sequence[Input], loss_on: LossOn) -> Split:
     """The split, from all rows before any of them is left out; the same that a check reports."""
     ledger, prints = Ledger(data), Prints(common_of(data, inputs))
     # Held-out files too: two rows may be near each other by way of a third.
-    for judged in judge(inputs, data):
+    for judged in judge(inputs, data, loss_on=loss_on):
         if judged.row is not None:
             if data.group_by == NEAR:
                 prints.see(judged.row, judged.part, len(ledger))
@@ -184,6 +185,11 @@ def _sources(inputs: Sequence[Input]) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _labels(ids: Sequence[int], trained: Sequence[bool]) -> list[int]:
+    """The tokens that are learned, the others ignored."""
+    return [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
+
+
 def _part(path: Path) -> Path:
     """Where a file is written before it is whole."""
     return path.with_name(f".{path.name}.part")
@@ -192,7 +198,7 @@ def _part(path: Path) -> Path:
 class _Writer:
     """One Parquet file per side, the list of dropped rows, and their counts."""
 
-    def __init__(self, folder: Path, seq_len: int) -> None:
+    def __init__(self, folder: Path, seq_len: int, loss_on: LossOn) -> None:
         import pyarrow as pa
         from pyarrow import parquet
 
@@ -201,16 +207,22 @@ class _Writer:
         self.learned: Counter[str] = Counter(dict.fromkeys(SIDES, 0))
         self.dropped: Counter[str] = Counter()
         self._seq_len = seq_len
+        tokens = pa.list_(pa.int32())
+        more: dict[LossOn, dict[str, Any]] = {
+            "pairs": {"rejected_ids": tokens, "rejected_labels": tokens},
+            "verdicts": {"good": pa.bool_()},
+        }
         self._schema = pa.schema(
             {
                 "row_id": pa.string(),
                 "file": pa.string(),
                 "line": pa.int64(),
-                "input_ids": pa.list_(pa.int32()),
-                "labels": pa.list_(pa.int32()),
+                "input_ids": tokens,
+                "labels": tokens,
                 "messages": pa.string(),
                 "tools": pa.string(),
                 "window": pa.int32(),
+                **more.get(loss_on, {}),
             }
         )
         self._pending: dict[Side, list[dict[str, Any]]] = {side: [] for side in SIDES}
@@ -243,15 +255,34 @@ class _Writer:
     def write(self, side: Side, row: Row, encoded: Encoded) -> None:
         """Add a row, cut after the length limit, or a plain text in pieces."""
         if row.text is None:
-            self._write(side, row, encoded.ids[: self._seq_len], encoded.trained[: self._seq_len])
+            whole = slice(self._seq_len)
+            self._write(
+                side, row, encoded.ids[whole], encoded.trained[whole], **self._judged(row, encoded, whole)
+            )
             return
         for number, (ids, trained) in enumerate(windows(encoded.ids, encoded.trained, self._seq_len)):
             self._write(side, row, ids, trained, number)
 
+    def _judged(self, row: Row, encoded: Encoded, whole: slice) -> dict[str, Any]:
+        """What preferences add to a row: the rejected answer, or whether the answer is good."""
+        if "good" in self._schema.names:
+            # An answer nobody judged stands in a file of good ones.
+            return {"good": row.label is not False}
+        if encoded.rejected is None:
+            return {}
+        ids = encoded.rejected.ids[whole]
+        return {"rejected_ids": ids, "rejected_labels": _labels(ids, encoded.rejected.trained[whole])}
+
     def _write(
-        self, side: Side, row: Row, ids: Sequence[int], trained: Sequence[bool], window: int = 0
+        self,
+        side: Side,
+        row: Row,
+        ids: Sequence[int],
+        trained: Sequence[bool],
+        window: int = 0,
+        **judged: Any,
     ) -> None:
-        labels = [token if on else IGNORED for token, on in zip(ids, trained, strict=True)]
+        labels = _labels(ids, trained)
         self.rows[side] += 1
         self.tokens[side] += len(ids)
         self.learned[side] += sum(label != IGNORED for label in labels)
@@ -265,6 +296,7 @@ class _Writer:
                 "messages": json.dumps(row.dialogue, ensure_ascii=False),
                 "tools": json.dumps(row.tools, ensure_ascii=False),
                 "window": window,
+                **judged,
             }
         )
         if len(self._pending[side]) >= _BATCH:

@@ -16,6 +16,7 @@ import transformers
 from transformers import PrinterCallback, set_seed
 
 from tui_ft.data import prepare as preparing
+from tui_ft.data.masks import loss_of
 from tui_ft.errors import EnvironmentProblem, InputError
 from tui_ft.models.folder import read_local
 from tui_ft.models.tokenizer import ChatTokenizer
@@ -167,7 +168,7 @@ def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter:
             folder=folder.data,
             tokenizer=ChatTokenizer.load(base),
             seq_len=plan.train.seq_len,
-            loss_on="all" if plan.method.objective == "cpt" else plan.train.loss_on,
+            loss_on=loss_of(plan.method.objective, plan.train.loss_on),
             progress=lambda done: reporter.update(done=done.done_bytes, total=done.total_bytes),
         )
     settings: dict[str, Any] = {"seq_len": plan.train.seq_len, "packing": plan.train.packing}
