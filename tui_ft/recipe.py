@@ -169,6 +169,12 @@ class Train(_Section):
         "When a gradient becomes NaN or infinite: stop, or go back to an earlier checkpoint with half the "
         "learning rate, at most twice.",
     )
+    on_oom: Literal["halve", "stop"] = _option(
+        "halve",
+        "When memory runs out: go on from the last checkpoint with half the rows at once and as many per "
+        "update, at most three times, or stop.",
+        cost="time: up to save_every_minutes of work is done again",
+    )
 
 
 class Evaluate(_Section):
@@ -228,6 +234,17 @@ class Notify(_Section):
     bell: bool = _option(False, "Ring the terminal that watches when the run ends or an error shows.")
 
 
+class Copies(_Section):
+    """Where copies of every checkpoint and of the result go, off this box."""
+
+    to: list[str] = _option(
+        [],
+        'Folders ("/mnt/backup"), rsync targets ("user@host:path", "rsync://host/module/path") or hub '
+        'repositories ("hub:owner/name"). Each copy is verified by its hashes.',
+        cost="network and disk there, never the training's time",
+    )
+
+
 class Track(_Section):
     """Where the numbers go besides the run folder."""
 
@@ -248,6 +265,7 @@ class Recipe(_Section):
     export: Export = Export()
     limits: Limits = Limits()
     notify: Notify = Notify()
+    copies: Copies = Copies()
     track: Track = Track()
 
     def with_values(self, changes: Mapping[str, Any]) -> Recipe:

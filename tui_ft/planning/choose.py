@@ -286,6 +286,7 @@ DEFAULTS: dict[str, tuple[str, str]] = {
     "train.save_every_minutes": ("most that a crash can cost", OWN),
     "train.keep_checkpoints": ("besides the best one", OWN),
     "train.smoke_test": ("up to 30 steps that most runs do not need", OWN),
+    "train.on_oom": ("the same training in smaller pieces", OWN),
     "train.on_nan": ("what made it NaN should be looked at first", OWN),
     "train.dry_run": ("finds out before the first step whether it fits", OWN),
 }

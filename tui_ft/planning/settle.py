@@ -86,6 +86,7 @@ def settle_train(record: Record, job: Job, wish: Wish, option: Option) -> TrainP
     record.keep("train.dry_run")
     record.keep("train.smoke_test")
     record.keep("train.on_nan")
+    record.keep("train.on_oom")
     return replace(
         train,
         epochs=record.settle("train.epochs", choose.epochs(job)),
