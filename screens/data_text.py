@@ -87,10 +87,11 @@ def _lengths(report: DatasetReport, limit: int | None, tried: int | None, width:
     shown = tried or limit
     bars = histogram(lengths.lengths, min(60, width - 11), shown)
     drawn = facts(rows, width) + [join(" " * 11, bar) for bar in bars]
-    return drawn + facts([("limit", _limit(lengths, limit, tried))], width)
+    in_pieces = report.mapping.shape == "text"
+    return drawn + facts([("limit", _limit(lengths, limit, tried, in_pieces=in_pieces))], width)
 
 
-def _limit(lengths: Lengths, limit: int | None, tried: int | None) -> Content:
+def _limit(lengths: Lengths, limit: int | None, tried: int | None, *, in_pieces: bool) -> Content:
     """What the limit cuts, and the keys that move it."""
     shown = tried or limit
     if shown is None:

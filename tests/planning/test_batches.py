@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tui_ft.data.windows import windows
 from tui_ft.planning.batches import SAMPLE, Spread, packed, padded_tokens, steps_per_epoch
 
 lengths = st.lists(st.integers(1, 300), min_size=1, max_size=200)
@@ -82,3 +83,12 @@ def test_many_rows_are_sampled_but_cut_exactly() -> None:
 def test_unknown_lengths_are_not_zero() -> None:
     assert not Spread()
     assert Spread().share_cut(10) is None
+
+
+@given(length=st.integers(1, 500), limit=st.integers(2, 100))
+def test_pieces_of_a_long_text_are_counted_as_they_are_made(length: int, limit: int) -> None:
+    made = [len(ids) for ids, _ in windows(range(length), [True] * length, limit)]
+    spread = Spread.of([length], in_pieces=True)
+    assert spread.kept(limit) == sorted(made)
+    assert spread.rows(1, limit) == len(made)
+    assert spread.share_cut(limit) == 0

@@ -72,6 +72,12 @@ def padded_tokens(ordered: Sequence[int], micro_batch: int) -> float:
     return expected
 
 
+def _pieces(length: int, limit: int) -> list[int]:
+    """What a long text is trained as; each piece repeats the last token of the one before."""
+    whole, rest = divmod(max(0, length - 1), limit - 1)
+    return [limit] * whole + ([rest + 1] if rest or not whole else [])
+
+
 def steps_per_epoch(sequences: int, micro_batch: int, grad_accum: int) -> int:
     """Updates in one pass, counted as transformers' Trainer does: a last, smaller batch is an update too."""
     return max(1, math.ceil(math.ceil(sequences / micro_batch) / grad_accum))
@@ -81,16 +87,18 @@ def steps_per_epoch(sequences: int, micro_batch: int, grad_accum: int) -> int:
 class Spread:
     """Token lengths of all rows, ascending, and what cutting, padding and packing make of them.
 
+    Rows longer than a limit lose their end; `in_pieces` (plain texts) they become several rows instead.
     Answers are remembered: a search asks the same again and again. False when lengths are unknown.
     """
 
     ordered: tuple[int, ...] = ()
+    in_pieces: bool = False
     _known: dict[tuple[Any, ...], Any] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, lengths: Iterable[int]) -> Spread:
+    def of(cls, lengths: Iterable[int], *, in_pieces: bool = False) -> Spread:
         """Of lengths in any order."""
-        return cls(tuple(sorted(lengths)))
+        return cls(tuple(sorted(lengths)), in_pieces)
 
     def __bool__(self) -> bool:
         return bool(self.ordered)
@@ -105,22 +113,31 @@ class Spread:
         return self.ordered[min(len(self.ordered) - 1, int(share * len(self.ordered)))]
 
     def cut(self, limit: int) -> int:
-        """Rows longer than `limit`."""
-        return len(self.ordered) - bisect_right(self.ordered, limit)
+        """Rows that lose their end at `limit`."""
+        return 0 if self.in_pieces else len(self.ordered) - bisect_right(self.ordered, limit)
 
     def share_cut(self, limit: int) -> float | None:
-        """Share of the rows longer than `limit`; None when lengths are unknown."""
+        """Share of the rows that lose their end at `limit`; None when lengths are unknown."""
         return self.cut(limit) / len(self.ordered) if self.ordered else None
 
     def kept(self, limit: int) -> list[int]:
-        """Lengths after the cut, ascending; every n-th when there are many."""
+        """Lengths of what is trained on, ascending; of every n-th row when there are many."""
 
         def cut() -> list[int]:
-            step = max(1, len(self.ordered) // SAMPLE)
-            return [min(length, limit) for length in self.ordered[step // 2 :: step]]
+            if self.in_pieces:
+                return sorted(piece for length in self._some() for piece in _pieces(length, limit))
+            return [min(length, limit) for length in self._some()]
 
         found: list[int] = self._remember(("kept", limit), cut)
         return found
+
+    def rows(self, rows: int, limit: int) -> int:
+        """What so many rows of the data become: as many, or more where long texts go in pieces."""
+        return round(rows * len(self.kept(limit)) / len(self._some())) if self.in_pieces and self else rows
+
+    def _some(self) -> Sequence[int]:
+        step = max(1, len(self.ordered) // SAMPLE)
+        return self.ordered[step // 2 :: step]
 
     def mean(self, limit: int) -> float:
         """Mean tokens of a row after the cut."""

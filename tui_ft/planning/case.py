@@ -23,10 +23,11 @@ class Case:
     @classmethod
     def of(cls, box: Box, model: ModelFacts, report: DatasetReport) -> Case:
         """For this model and data on this box."""
-        return cls(box, model, report, _spread(report.lengths.lengths) if report.lengths else Spread())
+        known, in_pieces = report.lengths, report.mapping.shape == "text"
+        return cls(box, model, report, _spread(known.lengths, in_pieces) if known else Spread())
 
 
 @lru_cache(maxsize=4)
-def _spread(lengths: tuple[int, ...]) -> Spread:
+def _spread(lengths: tuple[int, ...], in_pieces: bool) -> Spread:
     """Kept, with what it has counted: every edit of a recipe plans the same rows again."""
-    return Spread.of(lengths)
+    return Spread.of(lengths, in_pieces=in_pieces)

@@ -37,7 +37,7 @@ class Tally:
 
 def tally(job: Job, report: DatasetReport, train: TrainPlan, max_steps: int) -> Tally:
     """Count steps and tokens of a plan. Without token lengths every row counts as full length."""
-    rows = report.sizes.train
+    rows = job.lengths.rows(report.sizes.train, train.seq_len)
     mean = job.lengths.mean(train.seq_len) if job.lengths else float(train.seq_len)
     sequences = job.lengths.sequences(rows, train.seq_len) if train.packing and job.lengths else rows
     per_epoch = steps_per_epoch(sequences, train.micro_batch, train.grad_accum)
