@@ -70,6 +70,10 @@ class EnvironmentProblem(TuiFtError):
     exit_code = ExitCode.CANNOT_HERE
 
 
+class DiskFull(EnvironmentProblem):
+    """There is no room left where something had to be written, or a quota is used up."""
+
+
 class RunFailed(TuiFtError):
     """A run, an evaluation or an export started and did not reach its end."""
 

@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from tui_ft.errors import EnvironmentProblem
+from tui_ft.errors import DiskFull, EnvironmentProblem
 
 
 def write_atomically(path: Path, content: str | bytes, *, durable: bool = True) -> None:
@@ -64,7 +64,7 @@ def sha256(path: Path) -> str:
 def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
     """An OSError from writing, in words with the way out."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return EnvironmentProblem(
+        return DiskFull(
             "the disk is full", where=str(path), fix="Free some space, or choose another --home."
         )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):

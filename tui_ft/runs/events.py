@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any, Self
 
 from tui_ft.files import disk_problem
+from tui_ft.redact import redact
 
 Event = dict[str, Any]
 
 _CHUNK = 1 << 22
+_ONLY_NUMBERS = ("step", "gauges")  # the frequent kinds, in which no secret can be
 _HEAD = 64  # the kind of an event stands within its first bytes
 
 
@@ -52,6 +54,8 @@ class EventLog:
             text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=str)
         except ValueError:
             text = json.dumps(_finite(event), ensure_ascii=False, separators=(",", ":"), default=str)
+        if kind not in _ONLY_NUMBERS:
+            text = redact(text)
         line = text.encode("utf-8", "replace") + b"\n"
         with self._guard:
             try:

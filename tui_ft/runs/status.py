@@ -12,12 +12,13 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from tui_ft.errors import InputError
 from tui_ft.files import disk_problem, write_json
+from tui_ft.redact import redact
 from tui_ft.runs.folder import Job, RunFolder
 
 State = Literal[
@@ -111,7 +112,8 @@ def write(folder: RunFolder, status: Status, *, durable: bool = False) -> None:
 
     Raises EnvironmentProblem when the disk or folder refuses.
     """
-    write_json(folder.status(status.job), asdict(status), durable=durable)
+    told = replace(status, message=redact(status.message), fix=redact(status.fix))
+    write_json(folder.status(status.job), asdict(told), durable=durable)
 
 
 def read(folder: RunFolder, job: Job = "train") -> Status | None:

@@ -12,14 +12,16 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO, cast
 
 from tui_ft.errors import ExitCode, TuiFtError
-from tui_ft.runs import status
+from tui_ft.redact import Redacting
+from tui_ft.runs import finish, status
 from tui_ft.runs.diagnosis import explain
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.launch import LOCK_VARIABLE
 from tui_ft.runs.reporter import Reporter
-from tui_ft.training.gauges import report_gauges
+from tui_ft.training.gauges import Pulse
 from tui_ft.training.signals import Stops
 
 
@@ -32,18 +34,39 @@ def main(argv: Sequence[str]) -> int:
     folder = RunFolder(args.run.absolute())
     stops = Stops()
     stops.install()
+    _keep_secrets()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     inherited = os.environ.pop(LOCK_VARIABLE, None)
     try:
         with (
             status.hold(folder, "train", inherited=int(inherited) if inherited else None),
-            Reporter(folder, "train", pulse=report_gauges) as reporter,
+            Reporter(folder, "train", pulse=Pulse()) as reporter,
         ):
+            _watch_over(folder, reporter)
             return _run(folder, reporter, stops, resume=args.resume)
     except TuiFtError as error:
         print(f"tui-ft: {error}", file=sys.stderr)
         return int(error.exit_code)
+
+
+def _keep_secrets() -> None:
+    """Nothing that Python prints from here on, tracebacks included, shows a token."""
+    sys.stdout = cast(TextIO, Redacting(sys.stdout))
+    sys.stderr = cast(TextIO, Redacting(sys.stderr))
+
+
+def _watch_over(folder: RunFolder, reporter: Reporter) -> None:
+    """Start what follows the run when this process has ended; without it the training goes on all the same."""
+    try:
+        finish.watch_over(folder)
+    except (TuiFtError, OSError) as error:
+        reporter.alert(
+            "no-finish",
+            "warning",
+            "Nothing will follow the end of this run",
+            f"It could not be set up: {error}",
+        )
 
 
 def _run(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -> int:
