@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +76,14 @@ def read(folder: RunFolder) -> tuple[Change, ...]:
 def in_force(changes: Iterable[Change]) -> tuple[Change, ...]:
     """The changes a run that starts or goes on now makes, by step.
 
-    A rollback takes back the learning rates that were set after the step it went back to.
+    What was asked for last counts: it takes back what was to change in the same settings at a later step,
+    as it stands there when a run has gone back.
     """
     kept: list[Change] = []
     for change in changes:
-        if change.rollback:
-            kept = [_without_rate(earlier) if earlier.step > change.step else earlier for earlier in kept]
+        kept = [
+            _without(earlier, change.values) if earlier.step > change.step else earlier for earlier in kept
+        ]
         kept.append(change)
     return tuple(sorted((change for change in kept if change.values), key=lambda change: change.step))
 
@@ -153,8 +155,8 @@ def _not_changeable(key: str) -> Problem:
     return Problem("cannot be changed in a run", key, fix)
 
 
-def _without_rate(change: Change) -> Change:
-    rest = {key: value for key, value in change.values.items() if key != LEARNING_RATE}
+def _without(change: Change, keys: Container[str]) -> Change:
+    rest = {key: value for key, value in change.values.items() if key not in keys}
     return Change(change.step, rest, change.rollback)
 
 

@@ -13,7 +13,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tui_ft.files import disk_problem, sha256, sync_folder, write_json
 from tui_ft.runs.folder import RunFolder
@@ -22,7 +22,6 @@ MANIFEST = "manifest.json"
 
 _NAME = re.compile(r"step-(\d+)")
 _UNFINISHED = ".saving-"
-_TORN = "torn-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +140,13 @@ def verify(path: Path) -> str:
     return ""
 
 
-def set_aside(folder: RunFolder, name: str) -> Path:
-    """Rename a damaged checkpoint so that nothing takes it for a good one. Returns its new path."""
+def set_aside(folder: RunFolder, name: str, *, as_: Literal["torn", "left"] = "torn") -> Path:
+    """Rename a checkpoint so that nothing goes on from it; returns its new path.
+
+    `torn` is one that is damaged, `left` one on a way that the run has turned back from.
+    """
     path = folder.checkpoints / name
-    aside = folder.checkpoints / f"{_TORN}{name}-{time.time_ns()}"
+    aside = folder.checkpoints / f"{as_}-{name}-{time.time_ns()}"
     try:
         path.replace(aside)
     except OSError as error:

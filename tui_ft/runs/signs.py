@@ -56,7 +56,7 @@ class Signs:
 
     def __init__(self, steps: int, *, learning_rate: float, warmup_steps: int = 0) -> None:
         self._steps = max(1, steps)
-        self._learning_rate = learning_rate
+        self.learning_rate = learning_rate
         self._warmup = warmup_steps
         self._first: list[float] = []
         self._losses: deque[float] = deque(maxlen=2 * _WINDOW)
@@ -146,7 +146,7 @@ class Signs:
                 "diverging",
                 "error",
                 f"The loss is rising: {median(recent):.3g} now, {began:.3g} at the start.",
-                f"Stop and train again with learning_rate = {self._learning_rate / 2:.1e} in [train].",
+                f"Stop and train again with learning_rate = {self.learning_rate / 2:.1e} in [train].",
                 step.step,
             )
 
@@ -161,7 +161,7 @@ class Signs:
                 "not-learning",
                 "warning",
                 f"The loss has not moved in {step.step:,} steps: {began:.3g} at the start, {now:.3g} now.",
-                f"Stop and train again with learning_rate = {self._learning_rate * 5:.1e} in [train].",
+                f"Stop and train again with learning_rate = {self.learning_rate * 5:.1e} in [train].",
                 step.step,
             )
             return

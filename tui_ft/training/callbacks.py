@@ -11,26 +11,36 @@ from transformers import TrainerCallback
 
 from tui_ft.errors import RunFailed
 from tui_ft.planning.plan import TrainPlan
+from tui_ft.runs.changes import EVAL_EVERY, LEARNING_RATE, SAVE_EVERY
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.reporter import Reporter
+from tui_ft.runs.signs import Sign, Signs, Step
 from tui_ft.text import count, duration
 from tui_ft.training.gauges import peak_memory_bytes
+from tui_ft.training.rate import set_learning_rate
 from tui_ft.training.trainer import NotFinite, Trainer
 from tui_ft.training.wishes import EndedEarly, Ending, Wishes
 
 _LOG_EVERY_S = 15.0
+_HOPELESS = 2  # steps without any loss at the start of a run
 
 _log = logging.getLogger(__name__)
 
 
 class Telemetry(TrainerCallback):  # type: ignore[misc]
-    """One `step` event per update. Times leave evaluation and saving out."""
+    """One `step` event per update, and an alert for what its numbers show to go wrong.
 
-    def __init__(self, trainer: Trainer, reporter: Reporter) -> None:
+    Times leave evaluation and saving out.
+    """
+
+    def __init__(self, trainer: Trainer, reporter: Reporter, signs: Signs) -> None:
         self._trainer = trainer
         self._reporter = reporter
+        self._signs = signs
         self._began = 0.0
         self._seconds = 0.0
+        self._free: float | None = None  # since when nothing but the next rows is waited for
+        self._waited: float | None = None
         self._tokens_before = 0
         self._tokens = 0
         self._logged = -math.inf
@@ -38,6 +48,7 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Start the clock."""
         self._began = time.monotonic()
+        self._waited = None if self._free is None else self._began - self._free
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Stop the clock and count tokens."""
@@ -56,15 +67,17 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
                 fix="Look for rows without an answer, or lower train.learning_rate.",
             )
         self._reporter.update(step=state.global_step)
+        speed = self._tokens / self._seconds if self._seconds > 0 else None
         self._reporter.events.append(
             "step",
             step=state.global_step,
             loss=logs["loss"],
             lr=logs.get("learning_rate"),
             grad_norm=logs.get("grad_norm"),
-            tokens_per_s=self._tokens / self._seconds if self._seconds > 0 else None,
+            tokens_per_s=speed,
             tokens=self._trainer.progress.tokens,
             seconds=round(self._seconds, 4),
+            waited_s=None if self._waited is None else round(self._waited, 4),
             epoch=round(state.epoch, 4),
             entropy=logs.get("entropy"),
             accuracy=logs.get("mean_token_accuracy"),
@@ -74,6 +87,30 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
         if now - self._logged >= _LOG_EVERY_S:
             self._logged = now
             _log.info("step %d of %d, loss %.4f", state.global_step, state.max_steps, logs["loss"])
+        self._look(args, Step(state.global_step, logs["loss"], None, speed, self._seconds, self._waited))
+        self._free = time.monotonic()
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any
+    ) -> None:
+        """Hold the validation loss against the ones before."""
+        for sign in self._signs.see_evaluation(state.global_step, metrics["eval_loss"]):
+            self._tell(sign)
+        self._free = time.monotonic()
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """From here on it is the next rows that are waited for."""
+        self._free = time.monotonic()
+
+    def _look(self, args: Any, step: Step) -> None:
+        self._signs.learning_rate = args.learning_rate
+        for sign in self._signs.see_step(step):
+            self._tell(sign)
+            if sign.id == "zero-loss" and step.step <= _HOPELESS:
+                raise RunFailed("the loss is exactly 0 from the first step on", fix=sign.action)
+
+    def _tell(self, sign: Sign) -> None:
+        self._reporter.alert(sign.id, sign.severity, sign.what, sign.action, step=sign.step)
 
 
 class LearningCheck(TrainerCallback):  # type: ignore[misc]
@@ -146,6 +183,10 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
         self._wishes = wishes
         self._train = train
         self._steps = steps
+        self._eval_every = train.eval_every
+        self._save_every_s = train.save_every_minutes * 60
+        self._rate: float | None = None  # as it was changed last
+        self._closing: Ending | None = None  # the end of this epoch is the end
         self._saved_at = time.monotonic()
         self._evaluating_since = 0.0
         self._starting = False
@@ -154,6 +195,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
 
     def evaluate_if_missed(self, step: int) -> None:
         """Evaluate before going on when the evaluation planned for `step` was cut short."""
+        self._follow(step)
         missed = self._trainer.progress.evaluated_step != step
         self._trainer.args.eval_on_start = missed and self.due(step)
 
@@ -164,7 +206,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             "not-finite", "error", f"Training stopped: {error.what}", error.fix, step=step + 1
         )
         self._trainer.reason = "last finite weights"
-        if step:
+        if step and self._trainer.weights_are_finite():
             self._trainer.save_checkpoint()
 
     def _wants_end(self) -> bool:
@@ -177,7 +219,15 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
         """Say how long it will be."""
         self._starting = True
         self._saved_at = time.monotonic()
-        self._reporter.update(step=state.global_step, steps=state.max_steps)
+        self._follow(state.global_step)
+        self._wishes.step = state.global_step + 1
+        progress = self._trainer.progress
+        self._reporter.update(
+            step=state.global_step,
+            steps=state.max_steps,
+            best_step=progress.best_step,
+            best_loss=progress.best_loss,
+        )
         if args.eval_on_start:
             self._begin_evaluation()
         else:
@@ -191,11 +241,16 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
         """Set what the training loop does next."""
         step = state.global_step
         asked = self._wishes.take()
+        self._follow(step)
+        self._wishes.step = step + 1
         last = step >= self._steps
         if last and not self._wishes.signalled:
             self._wishes.ending = None  # there is nothing left to stop
         ending = self._wishes.ending
         planned = self.due(step) or "evaluate" in asked
+        if self._wishes.at_epoch and ending is None and not last and float(state.epoch).is_integer():
+            planned = True
+            self._close(control, round(state.epoch))
         control.should_evaluate = self._wishes.validates and ending is None and planned
         waited = time.monotonic() - self._saved_at
         if ending is not None:
@@ -206,7 +261,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             self._ask_to_save(control, "end")
         elif "save" in asked:
             self._ask_to_save(control, "requested")
-        elif waited >= self._train.save_every_minutes * 60:
+        elif waited >= self._save_every_s:
             self._ask_to_save(control, "time")
         if control.should_evaluate:
             self._begin_evaluation()
@@ -218,8 +273,28 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
         return (
             self._wishes.validates
             and step > 0
-            and (step >= self._steps or step % max(1, self._train.eval_every) == 0)
+            and (step >= self._steps or step % max(1, self._eval_every) == 0)
         )
+
+    def _follow(self, step: int) -> None:
+        """Go by the settings that were changed in the run, as they are after this step."""
+        changed = self._wishes.settings(step)
+        self._eval_every = changed.get(EVAL_EVERY, self._train.eval_every)
+        self._save_every_s = changed.get(SAVE_EVERY, self._train.save_every_minutes) * 60
+        rate, scheduler = changed.get(LEARNING_RATE), self._trainer.lr_scheduler
+        if rate is not None and rate != self._rate and scheduler is not None:
+            self._rate = self._trainer.args.learning_rate = rate
+            set_learning_rate(scheduler, rate)
+
+    def _close(self, control: Any, epoch: int) -> None:
+        """End with this epoch: once more evaluated, saved, the best kept."""
+        self._closing = Ending("stopped", f"stopped on request after {count(epoch, 'epoch')}", keep=True)
+        control.should_training_stop = True
+        self._ask_to_save(control, "end of epoch")
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """The end that was asked for has come, unless another one came first."""
+        self._wishes.ending = self._wishes.ending or self._closing
 
     def on_evaluate(
         self, args: Any, state: Any, control: Any, metrics: dict[str, float], **kwargs: Any
@@ -239,6 +314,14 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             text=f"Validation loss {loss:.4f} at step {step}" + (", the best so far" if best else ""),
         )
         self._reporter.update(best_step=progress.best_step, best_loss=progress.best_loss)
+        if not math.isfinite(loss):
+            self._reporter.alert(
+                "eval-not-finite",
+                "error",
+                f"The validation loss is not a number at step {step:,}",
+                "Look for validation rows that are damaged; the best weights so far are kept.",
+                step=step,
+            )
         if best:
             self._ask_to_save(control, "best")
         if (

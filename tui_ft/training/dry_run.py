@@ -103,7 +103,7 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
         meter = PeakMeter(args.device)
         began = time.monotonic()
         failure: BaseException | None = None
-        with _unchanged(trainer):
+        with unchanged(trainer):
             try:
                 self._try(training, validation)
             except (RuntimeError, MemoryError) as error:
@@ -342,7 +342,7 @@ def _load(trainer: Trainer, sequences: Any, indices: Sequence[int]) -> dict[str,
 
 
 @contextmanager
-def _unchanged(trainer: Trainer) -> Iterator[None]:
+def unchanged(trainer: Trainer) -> Iterator[None]:
     """Put back everything the trainer's parts remember, and the random numbers, whatever happens."""
     kept = {
         name: getattr(trainer, name)

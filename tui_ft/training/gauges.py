@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import resource
+import time
 from typing import Any
 
 import psutil
 
 from tui_ft.hardware.nvml import sample
+from tui_ft.runs.idle import IdleGpu
 from tui_ft.runs.reporter import Reporter
 
 
@@ -20,9 +22,29 @@ def peak_memory_bytes(device: Any) -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def report_gauges(reporter: Reporter) -> None:
-    """Append a `gauges` event: every GPU this process may use, processor and RAM of the host."""
+class Pulse:
+    """Called with every heartbeat: gauges to the events, and an alert when the GPU has nothing to do."""
+
+    def __init__(self) -> None:
+        self._idle = IdleGpu()
+
+    def __call__(self, reporter: Reporter) -> None:
+        """Look once."""
+        utilisations = report_gauges(reporter)
+        status = reporter.status
+        training = status.state == "training"
+        sign = self._idle.see(time.monotonic(), utilisations, training=training, step=status.step)
+        if sign is not None:
+            reporter.alert(sign.id, sign.severity, sign.what, sign.action, step=sign.step)
+
+
+def report_gauges(reporter: Reporter) -> list[float | None]:
+    """Append a `gauges` event: every GPU this process may use, processor and RAM of the host.
+
+    Returns the utilisation of each GPU as a share of 1.
+    """
     memory = psutil.virtual_memory()
+    gpus = [gpu for gpu in sample() if gpu.visible]
     reporter.events.append(
         "gauges",
         gpus=[
@@ -36,8 +58,7 @@ def report_gauges(reporter: Reporter) -> None:
                 "temperature_c": gpu.temperature_c,
                 "power_w": gpu.power_w,
             }
-            for gpu in sample()
-            if gpu.visible
+            for gpu in gpus
         ],
         host={
             "cpu": psutil.cpu_percent(interval=None) / 100,
@@ -45,3 +66,4 @@ def report_gauges(reporter: Reporter) -> None:
             "ram_total_bytes": memory.total,
         },
     )
+    return [gpu.utilisation for gpu in gpus]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import warnings
 from collections.abc import Mapping
@@ -17,24 +18,29 @@ from transformers import PrinterCallback, set_seed
 
 from tui_ft.data import prepare as preparing
 from tui_ft.data.masks import loss_of
-from tui_ft.errors import EnvironmentProblem, InputError
+from tui_ft.errors import EnvironmentProblem, InputError, RunFailed
 from tui_ft.models.folder import read_local
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning.plan import Plan
 from tui_ft.planning.search import Subject
 from tui_ft.recipe import Recipe
-from tui_ft.runs import checkpoints
+from tui_ft.runs import checkpoints, history
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
+from tui_ft.runs.signs import Signs
 from tui_ft.text import count, parameters, percent
 from tui_ft.training import dataset, dry_run, lock, result
 from tui_ft.training.arguments import sft_config, update_steps
+from tui_ft.training.budget import Budget
 from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
 from tui_ft.training.dataset import Split
 from tui_ft.training.dry_run import DryRun
 from tui_ft.training.model import add_adapters, load_base, load_tokenizer
+from tui_ft.training.rollback import GoBack, go_back
+from tui_ft.training.rollback import possible as rollback_possible
 from tui_ft.training.signals import Stops
+from tui_ft.training.smoke_test import SmokeTest
 from tui_ft.training.trainer import Interrupted, NotFinite, Trainer, score_learned_positions_only
 from tui_ft.training.wishes import EndedEarly, Ending, Wishes
 
@@ -54,12 +60,42 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     _refuse_unbuilt(plan)
     base = _base_folder(plan)
     _quiet()
-    wishes = Wishes(reporter, stops)
+    wishes = Wishes(reporter, stops, recipe, Budget(recipe, history.read(folder)))
     if not resume:
         _refuse_to_overwrite(folder)
+    again = False
+    while True:
+        try:
+            return _attempt(folder, recipe, plan, base, reporter, wishes, resume=resume, again=again)
+        except GoBack as found:
+            # Without the frames, which hold the model.
+            failed = GoBack(found.what, found.step)
+        resume = go_back(folder, plan, reporter, failed) > 0
+        again = True
+        wishes.reload()
+        _free_memory()
+
+
+def _attempt(
+    folder: RunFolder,
+    recipe: Recipe,
+    plan: Plan,
+    base: Path,
+    reporter: Reporter,
+    wishes: Wishes,
+    *,
+    resume: bool,
+    again: bool,
+) -> Ending:
+    """Train from the first step or the newest checkpoint on. `again`: this process has tried before.
+
+    Raises GoBack when the run has to go back to an earlier checkpoint, and what `train` raises.
+    """
+    past = history.read(folder)
     checkpoint = _find_checkpoint(folder, reporter) if resume else None
     checkpoints.sweep(folder)
     dry_run.clear(folder)
+    wishes.step = checkpoint.step if checkpoint else 0
     reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
     try:
         _enter(reporter, wishes, "preparing the data")
@@ -69,14 +105,21 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
         wishes.validates = splits.validation is not None
         steps = update_steps(len(splits.train.sequences), plan, recipe.train.max_steps)
         pilot = Pilot(trainer, reporter, wishes, plan.train, steps=steps)
-        if recipe.train.dry_run and not resume:
-            enter = partial(_enter, reporter, wishes)
+        enter = partial(_enter, reporter, wishes)
+        if recipe.train.dry_run and not resume and not again:
             trainer.add_callback(
                 DryRun(trainer, reporter, plan, _subject(plan, base), steps=steps, enter=enter)
             )
-        _add_callbacks(trainer, pilot, reporter, resumed=resume)
+        if recipe.train.smoke_test and not resume and not again:
+            trainer.add_callback(SmokeTest(trainer, reporter, enter=enter))
+        signs = Signs(
+            steps, learning_rate=plan.train.learning_rate, warmup_steps=trainer.args.get_warmup_steps(steps)
+        )
+        if checkpoint is not None:
+            past.teach(signs, checkpoint.step)
+        _add_callbacks(trainer, pilot, reporter, signs, resumed=resume)
         _enter(reporter, wishes, "starting the first step")
-        ending = _fit(trainer, pilot, wishes, checkpoint)
+        ending = _fit(trainer, pilot, recipe, wishes, checkpoint)
     except EndedEarly as early:
         ending = early.ending
     if ending.keep and checkpoints.listed(folder):
@@ -255,15 +298,26 @@ def _trained_weights_to_fp32(model: Any) -> None:
             parameter.data = parameter.data.float()
 
 
-def _add_callbacks(trainer: Trainer, pilot: Pilot, reporter: Reporter, *, resumed: bool) -> None:
+def _free_memory() -> None:
+    """Give back what the attempt that has ended held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _add_callbacks(
+    trainer: Trainer, pilot: Pilot, reporter: Reporter, signs: Signs, *, resumed: bool
+) -> None:
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(Telemetry(trainer, reporter))
+    trainer.add_callback(Telemetry(trainer, reporter, signs))
     if not resumed:
         trainer.add_callback(LearningCheck(reporter))
     trainer.add_callback(pilot)
 
 
-def _fit(trainer: Trainer, pilot: Pilot, wishes: Wishes, checkpoint: Checkpoint | None) -> Ending:
+def _fit(
+    trainer: Trainer, pilot: Pilot, recipe: Recipe, wishes: Wishes, checkpoint: Checkpoint | None
+) -> Ending:
     """Run the training loop to its end, however it comes."""
     if checkpoint is not None:
         trainer.resume(checkpoint)
@@ -275,11 +329,18 @@ def _fit(trainer: Trainer, pilot: Pilot, wishes: Wishes, checkpoint: Checkpoint 
         trainer.reason = "interrupted evaluation"
         trainer.save_checkpoint()
     except NotFinite as error:
+        done = int(trainer.state.global_step)
+        if rollback_possible(trainer.folder, recipe, done):
+            raise GoBack(error.what, done) from None
         pilot.report_not_finite(error)
         raise
     step, best = trainer.state.global_step, trainer.progress
     if wishes.ending is not None:
         return replace(wishes.ending, why=f"{wishes.ending.why}; saved at step {step}")
+    if not best.tokens:
+        raise RunFailed(
+            "not one token was trained", fix="Look at a row in the preview: is its answer marked?"
+        )
     message = f"finished after {count(step, 'step')}"
     if best.best_step is not None and best.best_loss is not None:
         message += f"; best validation loss {best.best_loss:.4f} at step {best.best_step}"

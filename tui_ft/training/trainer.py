@@ -54,10 +54,16 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def save_checkpoint(self) -> Checkpoint:
         """Write everything a resumed run needs, then let it appear as `checkpoints/step-N` at once.
 
-        Raises EnvironmentProblem when the disk refuses; older checkpoints are untouched then.
+        Raises EnvironmentProblem when the disk refuses, NotFinite when there is nothing worth keeping; older
+        checkpoints are untouched then.
         """
         began = time.monotonic()
         step = int(self.state.global_step)
+        if not self.weights_are_finite():
+            raise NotFinite(
+                f"the weights became NaN or infinite at step {step}",
+                fix=f"Start again with a lower train.learning_rate, e.g. {self.args.learning_rate / 2:.1e}.",
+            )
         unfinished = checkpoints.temporary(self.folder, step)
         self.save_weights(unfinished)
         self._save_optimizer_and_scheduler(str(unfinished))
@@ -80,6 +86,11 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Called by the training loop when a callback asked for it. Writes no training_args.bin."""
         self.save_checkpoint()
+
+    def weights_are_finite(self) -> bool:
+        """Whether no trained weight is NaN or infinite."""
+        trained = (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+        return all(bool(torch.isfinite(parameter).all()) for parameter in trained)
 
     def save_weights(self, folder: Path) -> None:
         """The adapter, or every weight of a fully trained model, as safetensors."""

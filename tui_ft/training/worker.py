@@ -57,7 +57,7 @@ def _keep_secrets() -> None:
 
 
 def _watch_over(folder: RunFolder, reporter: Reporter) -> None:
-    """Start what follows the run when this process has ended; without it the training goes on all the same."""
+    """Start what follows the end of this process; the training goes on without it all the same."""
     try:
         finish.watch_over(folder)
     except (TuiFtError, OSError) as error:
