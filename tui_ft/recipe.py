@@ -108,6 +108,22 @@ class Method(_Section):
         "all-linear", "Modules that get an adapter; all-linear is the safe choice."
     )
     rslora: bool = _option(False, "Scale by alpha over the square root of the rank; for ranks above 64.")
+    continue_from: str = _option(
+        "",
+        "Go on from this adapter: a run's id or name, or a folder; empty starts a new one. Rank and modules "
+        "are its own.",
+    )
+    beta: float | None = _option(
+        None,
+        "For dpo, kto and orpo: how strictly to stay near the model as it was; for orpo, the weight of the "
+        "preference.",
+        gt=0,
+        le=10,
+    )
+    good_weight: float | None = _option(
+        None, "For kto: weight of good answers; left out, both kinds weigh the same in all.", gt=0, le=100
+    )
+    bad_weight: float | None = _option(None, "For kto: weight of bad answers.", gt=0, le=100)
 
 
 class Train(_Section):
@@ -118,8 +134,8 @@ class Train(_Section):
     learning_rate: float | None = _option(
         None, "Size of each update. Too high diverges, too low learns nothing.", gt=0, le=1
     )
-    schedule: Literal["cosine", "linear", "constant"] = _option(
-        "cosine", "How the learning rate falls over the run."
+    schedule: Literal["cosine", "linear", "constant", "wsd"] = _option(
+        "cosine", "How the learning rate falls over the run; wsd stays constant and falls in the last fifth."
     )
     warmup: float = _option(0.05, "Share of steps over which the learning rate rises.", ge=0, le=0.5)
     weight_decay: float = _option(0.0, "Pulls weights towards zero.", ge=0, le=1)
@@ -138,6 +154,9 @@ class Train(_Section):
     packing: Literal["auto", "on", "off"] = _option(
         "auto", "Put several short rows into one sequence.", cost="saves time"
     )
+    group_by_length: bool = _option(
+        False, "Put rows of similar length into one batch.", cost="saves time; the order is less random"
+    )
     gradient_checkpointing: bool | None = _option(
         None, "Recompute activations instead of keeping them.", cost="about 20-30 % slower, much less memory"
     )
@@ -147,6 +166,9 @@ class Train(_Section):
     precision: Literal["auto", "bf16", "fp16", "fp32"] = _option("auto", "Number format of the computation.")
     loss_on: Literal["answers", "all"] = _option(
         "answers", "Learn from the answers only, or from every token."
+    )
+    neftune_alpha: float = _option(
+        0.0, "Noise on the inputs, which can make answers livelier; 5 is usual, 0 is off.", ge=0, le=100
     )
     max_grad_norm: float = _option(1.0, "Longest update allowed, against spikes.", gt=0)
     seed: int = _option(42, "Order of rows and dropout. The same seed on the same box repeats the run.", ge=0)

@@ -110,6 +110,8 @@ def dropout(job: Job, method: MethodName) -> Choice[float]:
     """Only where overfitting is near."""
     if method == "full":
         return Choice(0.0, "full training has no adapter")
+    if job.preference:
+        return Choice(0.0, "answers are compared with a model that drops nothing", "trl")
     if job.rows < 1_000:
         return Choice(0.05, f"{count(job.rows, 'row')}: helps against overfitting below 1,000", GUIDES)
     return Choice(0.0, "enough rows; it would only cost memory", TOOLS)
@@ -132,6 +134,11 @@ def learning_rate(job: Job, method: MethodName) -> Choice[float]:
     if full:
         return Choice(adapter / 10, "a tenth of what adapters take", REGRET)
     return Choice(adapter, why, source)
+
+
+def beta(job: Job) -> Choice[float]:
+    """One value for all three: nobody ships another."""
+    return Choice(0.1, f"usual for {job.objective}", TOOLS)
 
 
 def epochs(job: Job) -> Choice[float]:
@@ -277,6 +284,11 @@ def early_stopping(asked: int, validation_rows: int) -> Choice[int]:
 DEFAULTS: dict[str, tuple[str, str]] = {
     "method.targets": ("adapters on every linear layer come closest to full training", REGRET),
     "method.rslora": ("only matters for ranks above 64", TOOLS),
+    "method.continue_from": ("starts a new adapter", OWN),
+    "method.good_weight": ("good and bad answers weigh the same in all", "KTO"),
+    "method.bad_weight": ("good and bad answers weigh the same in all", "KTO"),
+    "train.group_by_length": ("rows come in random order", OWN),
+    "train.neftune_alpha": ("no noise", OWN),
     "train.max_steps": ("the epochs decide", OWN),
     "train.schedule": ("falls slowly, then fast, then slowly", GUIDES),
     "train.warmup": ("the first steps are the roughest", GUIDES),

@@ -51,6 +51,21 @@ def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
                 'Set it to "off" or leave it out: each pair of answers needs its own row.',
             )
         )
+    return problems + _preference(recipe)
+
+
+def _preference(recipe: Recipe) -> list[Problem]:
+    """What learning from preferences excludes."""
+    objective = recipe.method.objective
+    if objective not in ("dpo", "kto", "orpo"):
+        return []
+    problems = []
+    if recipe.train.neftune_alpha:
+        what = f"noise on the inputs would blur what {objective} compares"
+        problems.append(Problem(what, "train.neftune_alpha", "Set it to 0 or leave it out."))
+    if recipe.data.mix:
+        what = f"general data have no preferences, so {objective} cannot learn from them"
+        problems.append(Problem(what, "data.mix", "Leave it out."))
     return problems
 
 
@@ -104,12 +119,29 @@ def _without_effect(recipe: Recipe, report: DatasetReport) -> list[str]:
         and report.mapping.shape == "text"
     ):
         warnings.append("train.loss_on: plain text has no answers to tell apart; every token is learned.")
+    warnings += _without_preference(recipe)
+    if recipe.train.group_by_length and recipe.train.packing == "on":
+        warnings.append("train.group_by_length: packed sequences are all of one length.")
     if (
         "train.early_stopping" in recipe.pinned
         and recipe.train.early_stopping
         and not report.sizes.validation
     ):
         warnings.append("train.early_stopping: no effect without validation rows.")
+    return warnings
+
+
+def _without_preference(recipe: Recipe) -> list[str]:
+    """Keys that only some objectives read."""
+    read_by = {"beta": ("dpo", "kto", "orpo"), "good_weight": ("kto",), "bad_weight": ("kto",)}
+    objective = recipe.method.objective
+    warnings = [
+        f"method.{key}: no effect with {objective}."
+        for key, objectives in read_by.items()
+        if f"method.{key}" in recipe.pinned and objective not in objectives
+    ]
+    if objective in ("dpo", "kto") and recipe.train.loss_on == "all":
+        warnings.append(f"train.loss_on: no effect with {objective}, which compares answers.")
     return warnings
 
 

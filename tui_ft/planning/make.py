@@ -167,6 +167,9 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
         dropout=choose.dropout(job, "lora").value if dropout is None else dropout,
         targets=targets if isinstance(targets, str) else tuple(targets),
         rslora=given("method.rslora"),
+        good_weight=given("method.good_weight"),
+        bad_weight=given("method.bad_weight"),
+        continue_from=given("method.continue_from"),
     )
     return Wish(
         subject=known,
@@ -201,6 +204,8 @@ def _open_train(record: Record, loss_on: str) -> TrainPlan:
                 "seed",
                 "save_every_minutes",
                 "keep_checkpoints",
+                "group_by_length",
+                "neftune_alpha",
             )
         },
     )

@@ -34,6 +34,15 @@ class MethodPlan:
     dropout: float
     targets: str | tuple[str, ...]
     rslora: bool
+    beta: float = 0.1  # of dpo, kto and orpo
+    good_weight: float | None = None  # of kto; None weighs both kinds of answers alike
+    bad_weight: float | None = None
+    continue_from: str = ""  # folder of the adapter to go on from; "" starts a new one
+
+    @property
+    def preference(self) -> bool:
+        """Learns from pairs or from verdicts."""
+        return self.objective in ("dpo", "kto", "orpo")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,8 @@ class TrainPlan:
     eval_every: int
     save_every_minutes: float
     keep_checkpoints: int
+    group_by_length: bool = False
+    neftune_alpha: float = 0.0  # 0 is off
 
     @property
     def effective_batch(self) -> int:

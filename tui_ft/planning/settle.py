@@ -32,6 +32,13 @@ def settle_method(record: Record, job: Job, option: Option, lora: Option | None)
         record.settle("method.dropout", choose.dropout(job, name))
     record.keep("method.targets")
     record.keep("method.rslora")
+    if found.continue_from:
+        record.keep("method.continue_from")
+    if found.preference:
+        found = replace(found, beta=record.settle("method.beta", choose.beta(job)))
+    if found.objective == "kto":
+        record.keep("method.good_weight")
+        record.keep("method.bad_weight")
     return found
 
 
@@ -79,6 +86,9 @@ def settle_train(record: Record, job: Job, wish: Wish, option: Option) -> TrainP
         record.note("train.loss_on", choose.loss_on(job))
     else:
         record.settle("train.loss_on", choose.loss_on(job))
+    for key in ("neftune_alpha", "group_by_length"):
+        if record.pinned(f"train.{key}"):
+            record.keep(f"train.{key}")
     for key in ("max_steps", "schedule", "warmup", "weight_decay", "max_grad_norm", "seed"):
         record.keep(f"train.{key}")
     record.keep("train.save_every_minutes")
