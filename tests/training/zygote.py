@@ -1,8 +1,8 @@
 """Starts workers in no time: torch is loaded once, and each worker is a fork of this process.
 
 Reads one JSON object per line: {"args": […], "log": path} forks a worker and prints its pid;
-{"check": name, "args": […], "log": path} forks to run a function of checks.py instead; {"wait": pid}
-waits for one and prints its exit code, negative for a signal.
+{"check": name, "args": […], "log": path} forks to run a function of checks.py instead, or of "module";
+{"wait": pid} waits for one and prints its exit code, negative for a signal.
 """
 
 from __future__ import annotations
@@ -32,7 +32,8 @@ def main() -> None:
             code = 70
             try:
                 if "check" in request:
-                    getattr(importlib.import_module("checks"), request["check"])(*request["args"])
+                    module = importlib.import_module(request.get("module", "checks"))
+                    getattr(module, request["check"])(*request["args"])
                     code = 0
                 else:
                     code = worker.main(request["args"])

@@ -37,8 +37,9 @@ def settle_method(record: Record, job: Job, option: Option, lora: Option | None)
     if found.preference:
         found = replace(found, beta=record.settle("method.beta", choose.beta(job)))
     if found.objective == "kto":
-        record.keep("method.good_weight")
-        record.keep("method.bad_weight")
+        balanced = Choice("balanced", *choose.DEFAULTS["method.good_weight"])
+        for key in ("method.good_weight", "method.bad_weight"):
+            record.keep(key) if record.pinned(key) else record.note(key, balanced)
     return found
 
 

@@ -17,6 +17,8 @@ _OPTIMIZERS = {
     "paged_adamw_32bit": "paged_adamw_32bit",
 }
 
+_WSD_DECAY = 0.2  # share of the steps over which a wsd schedule falls
+
 
 def batches(plan: Plan) -> tuple[int, int]:
     """Sequences at once, and how often before each update.
@@ -46,22 +48,33 @@ def warmup_steps(train: TrainPlan, planned: int, actual: int) -> int:
     return min(round(train.warmup_steps / planned * actual), actual)
 
 
+def _schedule(train: TrainPlan, steps: int) -> dict[str, Any]:
+    """The name transformers has for the schedule, and what that one needs to know."""
+    if train.schedule == "constant":
+        return {"lr_scheduler_type": "constant_with_warmup" if train.warmup_steps else "constant"}
+    if train.schedule == "wsd":
+        decay = max(1, round(_WSD_DECAY * steps))
+        return {"lr_scheduler_type": "warmup_stable_decay", "lr_scheduler_kwargs": {"num_decay_steps": decay}}
+    return {"lr_scheduler_type": train.schedule}
+
+
 def sft_config(plan: Plan, output: Path, *, sequences: int, max_steps: int) -> SFTConfig:
     """trl's settings for this plan. `sequences` counts training sequences after packing."""
     train = plan.train
     micro, accum = batches(plan)
     steps = update_steps(sequences, plan, max_steps)
-    constant = "constant_with_warmup" if train.warmup_steps else "constant"
     cuda = plan.device == "cuda"
     settings: dict[str, Any] = {
         "output_dir": str(output),
         "num_train_epochs": train.epochs,
         "max_steps": max_steps if max_steps > 0 else -1,
         "learning_rate": train.learning_rate,
-        "lr_scheduler_type": constant if train.schedule == "constant" else train.schedule,
+        **_schedule(train, steps),
         "warmup_steps": warmup_steps(train, plan.steps, steps),
         "weight_decay": train.weight_decay,
         "max_grad_norm": train.max_grad_norm,
+        "neftune_noise_alpha": train.neftune_alpha or None,
+        "label_smoothing_factor": 0.0,
         "optim": _OPTIMIZERS[train.optimizer],
         "per_device_train_batch_size": micro,
         "per_device_eval_batch_size": micro,

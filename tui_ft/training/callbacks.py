@@ -22,6 +22,8 @@ from tui_ft.training.trainer import NotFinite, Trainer
 from tui_ft.training.wishes import EndedEarly, Ending, Wishes
 
 _LOG_EVERY_S = 15.0
+# Of a training on preferences, see preference.py.
+REWARDS = ("reward_margin", "reward_accuracy", "reward_chosen", "reward_rejected", "kl")
 _HOPELESS = 2  # steps without any loss at the start of a run
 
 _log = logging.getLogger(__name__)
@@ -81,6 +83,7 @@ class Telemetry(TrainerCallback):  # type: ignore[misc]
             epoch=round(state.epoch, 4),
             entropy=logs.get("entropy"),
             accuracy=logs.get("mean_token_accuracy"),
+            **{name: logs[name] for name in REWARDS if name in logs},
             memory_bytes=peak_memory_bytes(args.device),
         )
         now = time.monotonic()
@@ -310,6 +313,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             step=step,
             eval_loss=loss,
             best=best,
+            **{name: metrics[name] for name in REWARDS if name in metrics},
             seconds=None if seconds is None else round(seconds, 3),
             text=f"Validation loss {loss:.4f} at step {step}" + (", the best so far" if best else ""),
         )

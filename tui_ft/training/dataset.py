@@ -41,7 +41,7 @@ def load(path: Path, *, seq_len: int, packing: bool) -> Split:
     """
     try:
         table = pq.read_table(path, columns=["input_ids", "labels"], memory_map=True)
-        ids, labels = (_lists(table[name]) for name in ("input_ids", "labels"))
+        ids, labels = (lists(table[name]) for name in ("input_ids", "labels"))
         if not np.array_equal(ids.offsets, labels.offsets):
             raise InputError("a row has more labels than tokens", where=str(path))
     except (OSError, KeyError, pa.ArrowException) as error:
@@ -75,7 +75,7 @@ def load(path: Path, *, seq_len: int, packing: bool) -> Split:
 
 
 @dataclass(frozen=True, slots=True)
-class _Lists:
+class Lists:
     """A column of lists, flat. `offsets` has one entry more than there are rows."""
 
     values: np.ndarray[Any, Any]
@@ -91,10 +91,11 @@ class _Lists:
         )
 
 
-def _lists(column: pa.ChunkedArray) -> _Lists:
+def lists(column: pa.ChunkedArray) -> Lists:
+    """A column of lists of numbers, flat."""
     array = column.combine_chunks()
     if isinstance(array, pa.ChunkedArray):
         array = array.chunk(0) if array.num_chunks else pa.array([], pa.list_(pa.int64()))
     flat = array.flatten().to_numpy(zero_copy_only=False).astype(np.int64)
     lengths = array.value_lengths().to_numpy(zero_copy_only=False)
-    return _Lists(flat, np.concatenate(([0], np.cumsum(lengths))).astype(np.int64))
+    return Lists(flat, np.concatenate(([0], np.cumsum(lengths))).astype(np.int64))

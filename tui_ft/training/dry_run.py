@@ -304,26 +304,35 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
 def longest(sequences: Any, size: int, *, padded: bool) -> Batch:
     """The batch with most tokens that random order can produce: the `size` longest sequences.
 
-    Among equals, those with most learned tokens. `padded` says that rows of a batch are padded to its
-    longest; packed sequences are laid end to end instead.
+    Among equals, those with most learned tokens. A pair is as long as its longer answer. `padded` says
+    that rows of a batch are padded to its longest; packed sequences are laid end to end instead.
     """
     table = sequences.with_format("arrow")[:]
-    lengths = table["input_ids"].combine_chunks().value_lengths().to_numpy()
-    labels = table["labels"].combine_chunks().flatten().to_numpy() != IGNORED
-    learned = np.add.reduceat(labels, np.cumsum(lengths) - lengths)
+    lengths, learned = _lengths(table, "input_ids", "labels")
+    each = 1  # sequences of a row
+    if "rejected_ids" in table.column_names:
+        others, more = _lengths(table, "rejected_ids", "rejected_labels")
+        each, lengths, learned = 2, np.maximum(lengths, others), learned + more
     order = np.lexsort((-learned, -lengths))[:size]
     rows = lengths[order]
     row_tokens = int(rows[0])
-    tokens = row_tokens * len(rows) if padded else int(rows.sum())
+    tokens = each * row_tokens * len(rows) if padded else int(rows.sum())
     mean = padded_tokens(sorted(map(int, lengths)), size) if padded else float(lengths.mean())
     return Batch(
         indices=[int(index) for index in order],
         row_tokens=row_tokens if padded else -(-tokens // len(rows)),
         tokens=tokens,
-        mean_tokens=mean * min(size, len(lengths)),
+        mean_tokens=each * mean * min(size, len(lengths)),
         scored=float(learned[order].sum() / tokens),
         batches=-(-len(lengths) // size),
     )
+
+
+def _lengths(table: Any, ids: str, labels: str) -> tuple[Any, Any]:
+    """Tokens of each row, and how many of them are learned."""
+    lengths = table[ids].combine_chunks().value_lengths().to_numpy()
+    learned = table[labels].combine_chunks().flatten().to_numpy() != IGNORED
+    return lengths, np.add.reduceat(learned, np.cumsum(lengths) - lengths, dtype=np.int64)
 
 
 def clear(folder: RunFolder) -> None:

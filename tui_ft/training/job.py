@@ -15,6 +15,7 @@ import datasets
 import torch
 import transformers
 from transformers import PrinterCallback, set_seed
+from trl.trainer.utils import disable_dropout_in_model
 
 from tui_ft.data import prepare as preparing
 from tui_ft.data.masks import loss_of
@@ -30,7 +31,7 @@ from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.signs import Signs
 from tui_ft.text import count, parameters, percent
-from tui_ft.training import dataset, dry_run, lock, result
+from tui_ft.training import dataset, dry_run, lock, preference_data, result
 from tui_ft.training.arguments import sft_config, update_steps
 from tui_ft.training.budget import Budget
 from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
@@ -39,6 +40,7 @@ from tui_ft.training.dry_run import DryRun
 from tui_ft.training.model import add_adapters, load_base, load_tokenizer
 from tui_ft.training.rollback import GoBack, go_back
 from tui_ft.training.rollback import possible as rollback_possible
+from tui_ft.training.preference import PreferenceTrainer
 from tui_ft.training.signals import Stops
 from tui_ft.training.smoke_test import SmokeTest
 from tui_ft.training.trainer import Interrupted, NotFinite, Trainer, score_learned_positions_only
@@ -57,7 +59,6 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     Raises TuiFtError subclasses for what a user can mend, and whatever the libraries raise.
     """
     recipe, plan = folder.read_recipe(), folder.read_plan()
-    _refuse_unbuilt(plan)
     base = _base_folder(plan)
     _quiet()
     wishes = Wishes(reporter, stops, recipe, Budget(recipe, history.read(folder)))
@@ -126,15 +127,6 @@ def _attempt(
         reporter.enter("stopping", "writing the result")
         return _keep(folder, recipe, plan, reporter, ending)
     return ending
-
-
-def _refuse_unbuilt(plan: Plan) -> None:
-    if plan.method.objective not in ("sft", "cpt"):
-        raise EnvironmentProblem(
-            f"training with {plan.method.objective} is not built yet",
-            where="method.objective",
-            fix='Use "sft" to learn from answers, or "cpt" for plain text.',
-        )
 
 
 def _refuse_to_overwrite(folder: RunFolder) -> None:
@@ -214,18 +206,25 @@ def _splits(folder: RunFolder, recipe: Recipe, plan: Plan, base: Path, reporter:
             loss_on=loss_of(plan.method.objective, plan.train.loss_on),
             progress=lambda done: reporter.update(done=done.done_bytes, total=done.total_bytes),
         )
-    settings: dict[str, Any] = {"seq_len": plan.train.seq_len, "packing": plan.train.packing}
     path = folder.data / "train.parquet"
-    training = dataset.load(path, **settings)
+    training = _load(path, plan)
     if not len(training.sequences):
         raise InputError(
             f"none of the {count(training.rows, 'row')} has an answer within {plan.train.seq_len} tokens",
             where=str(path),
             fix="Raise train.seq_len.",
         )
-    validation = dataset.load(folder.data / "validation.parquet", **settings)
+    validation = _load(folder.data / "validation.parquet", plan)
     _report_data(training, prepared.report, plan, reporter)
     return _Splits(training, validation if len(validation.sequences) else None)
+
+
+def _load(path: Path, plan: Plan) -> Split:
+    seq_len = plan.train.seq_len
+    if plan.method.preference:
+        kind = loss_of(plan.method.objective)
+        return preference_data.load(path, seq_len=seq_len, kind="verdicts" if kind == "verdicts" else "pairs")
+    return dataset.load(path, seq_len=seq_len, packing=plan.train.packing)
 
 
 def _report_data(training: Split, report: Mapping[str, Any], plan: Plan, reporter: Reporter) -> None:
@@ -266,7 +265,10 @@ def _trainer(
         lock.check(folder, Path(plan.model_folder))
     else:
         lock.write(folder, recipe, plan, tokenizer, Path(plan.model_folder))
-    model, adapters = add_adapters(load_base(plan, recipe.model), plan.method)
+    base = load_base(plan, recipe.model)
+    if plan.method.preference:
+        disable_dropout_in_model(base)  # answers are compared with a reference that drops nothing
+    model, adapters = add_adapters(base, plan.method)
     matched = ", ".join(f"{name} × {number}" for name, number in sorted(adapters.matches.items()))
     reporter.event(
         "model",
@@ -277,7 +279,8 @@ def _trainer(
         + (f": {matched}" if matched else ""),
     )
     sequences = len(splits.train.sequences)
-    trainer = Trainer(
+    make = partial(PreferenceTrainer, plan=plan) if plan.method.preference else Trainer
+    trainer = make(
         model=model,
         args=sft_config(plan, folder.checkpoints, sequences=sequences, max_steps=recipe.train.max_steps),
         train_dataset=splits.train.sequences,
@@ -288,6 +291,8 @@ def _trainer(
     )
     if plan.train.precision != "bf16":
         _trained_weights_to_fp32(trainer.model)
+    if isinstance(trainer, PreferenceTrainer):
+        trainer.remember_reference()
     return trainer
 
 

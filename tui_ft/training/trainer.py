@@ -138,8 +138,16 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
 
     # -- evaluation
 
+    def weigh(self, batch: dict[str, Any]) -> int:
+        """How much a batch counts in an evaluation: its learned tokens."""
+        return int((batch["labels"][:, 1:] != IGNORED).sum())
+
+    def more_metrics(self) -> dict[str, float]:
+        """What an evaluation has found besides the loss."""
+        return {}
+
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
-        """Mean loss per learned token over the validation rows: `eval_loss`.
+        """Mean loss over the validation rows, by what `weigh` counts: `eval_loss`.
 
         trl's mean of batch means would depend on how rows fall into batches. The random numbers of the
         training are left as they were, so evaluating more or less often does not change it.
@@ -147,19 +155,19 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         if self._evaluation_batches is None:
             self._evaluation_batches = self.get_eval_dataloader()
         devices = [self.args.device] if self.args.device.type == "cuda" else []
-        total, tokens = 0.0, 0
+        total, weights = 0.0, 0
         with torch.random.fork_rng(devices=devices):
             self.model.eval()
             for batch in self._evaluation_batches:
                 if self.interrupted():
                     raise Interrupted
-                learned = int((batch["labels"][:, 1:] != IGNORED).sum())
-                if learned:
+                weight = self.weigh(batch)
+                if weight:
                     loss, _, _ = self.prediction_step(self.model, batch, prediction_loss_only=True)
-                    total += float(loss) * learned
-                    tokens += learned
+                    total += float(loss) * weight
+                    weights += weight
         self._metrics["eval"].clear()
-        metrics = {"eval_loss": total / tokens if tokens else math.nan, "eval_tokens": float(tokens)}
+        metrics = {"eval_loss": total / weights if weights else math.nan, **self.more_metrics()}
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
 
