@@ -10,7 +10,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -181,6 +181,16 @@ class Train(_Section):
         "Try the longest batch before the first step: does it fit, how fast is it?",
         cost="time of about three steps",
     )
+    gpus: Annotated[int, Field(ge=1, le=64)] | Literal["all"] = _option(
+        1,
+        "How many GPUs train together; all takes every one that is like the first. Rows per update stay the "
+        "same. On a box without a GPU: processes.",
+    )
+    strategy: Literal["auto", "ddp", "fsdp"] = _option(
+        "auto",
+        "How several GPUs share the work: ddp puts a whole copy on each, fsdp a part; auto is ddp.",
+        cost="memory: fsdp < ddp",
+    )
     smoke_test: bool = _option(
         False,
         "Learn 8 rows by heart before the first step, then start over: can this model learn at all?",
@@ -270,7 +280,20 @@ class Copies(_Section):
 class Track(_Section):
     """Where the numbers go besides the run folder."""
 
-    to: list[Literal["wandb", "mlflow", "tensorboard", "trackio"]] = _option([], "Trackers; off by default.")
+    to: list[Literal["wandb", "mlflow", "tensorboard", "trackio"]] = _option(
+        [],
+        "Trackers that get the numbers of events.jsonl as well; off by default. Each is its own package.",
+    )
+    project: str = _option("tui-ft", "Project or experiment that runs are filed under.", min_length=1)
+    tags: list[str] = _option([], "Words to find the run by.")
+    wandb_mode: Literal["online", "offline"] = _option(
+        "online", "offline keeps what W&B gets in the run folder; `wandb sync` sends it later."
+    )
+    url: str = _option(
+        "",
+        "Server of MLflow, or of a W&B of your own; empty takes its own default, MLflow a file.",
+        pattern=_URL,
+    )
 
 
 class Recipe(_Section):

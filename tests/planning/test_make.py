@@ -434,6 +434,36 @@ def test_a_box_with_several_gpus_says_that_one_is_used() -> None:
     assert not any("GPUs" in warning for warning in make(recipe(), model(), report(), A100).warnings)
 
 
+def test_several_gpus_share_the_rows_of_an_update() -> None:
+    pair = Hardware((*A100.gpus, *A100.gpus), A100.host, A100.driver, A100.cuda_driver)
+    alone = make(recipe(), model(), report(), pair)
+    assert (alone.train.gpus, alone.train.strategy) == (1, "single")
+    assert 'train.gpus = "all" lets 2 train together' in alone.warnings[0]
+    assert alone.several[0].changes == {"train.gpus": 2, "train.strategy": "ddp"}
+    both = make(recipe('[train]\ngpus = "all"\n'), model(), report(), pair)
+    assert (both.train.gpus, both.train.strategy) == (2, "ddp")
+    assert both.train.effective_batch == alone.train.effective_batch
+    assert (both.steps, both.tokens) == (alone.steps, alone.tokens)
+    assert both.memory.gradients > 0
+    assert both.time_s is not None
+    assert alone.time_s is not None
+    assert both.time_s.high < alone.time_s.high
+    assert next(reason for reason in both.reasons if reason.key == "train.gpus").pinned
+    assert Plan.from_json(json.loads(json.dumps(both.to_json()))) == both
+
+
+@pytest.mark.parametrize(
+    ("train", "words"),
+    [
+        ("gpus = 2", "2 GPUs asked for; this box has 1 like"),
+        ('gpus = "all"\nstrategy = "fsdp"\n[method]\nname = "qlora"', "fsdp does not cut weights of 4 bits"),
+    ],
+)
+def test_more_gpus_than_there_are_and_what_cannot_be_cut_is_refused(train: str, words: str) -> None:
+    with pytest.raises(InputError, match=words):
+        make(recipe(f"[train]\n{train}\n"), model(), report(), A100)
+
+
 def test_rows_that_are_not_packed_need_no_more_than_the_longest() -> None:
     lengths = (*([100] * 960), *([700] * 40))
     plan = make(recipe('[train]\npacking = "off"\n'), model(), report(1000, lengths=lengths), RTX_4090)

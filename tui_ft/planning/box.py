@@ -23,7 +23,8 @@ class Box:
     cores: int
     tflops: float | None = None  # dense, 16 bits, from the catalogue
     runs_free_bytes: int | None = None  # disk where runs are kept
-    gpus: int = 1  # usable ones in the box, this one among them; a run uses one
+    gpus: int = 1  # usable ones in the box, this one among them
+    alike: int = 1  # of them, those with the same name; so many can train together
     total_is_assumed: bool = False  # the driver did not say what is free; all of the card is counted
     bandwidth_gb_s: float | None = None  # of the GPU's memory, from the catalogue
     price: tuple[float, float] | None = None  # typical dollars per hour of all its GPUs, from the catalogue
@@ -67,6 +68,7 @@ def of_hardware(hardware: Hardware) -> Box:
         tflops=card.tflops if card else None,
         runs_free_bytes=runs,
         gpus=len(hardware.usable_gpus),
+        alike=sum(other.name == gpu.name for other in hardware.usable_gpus),
         total_is_assumed=gpu.free_bytes is None,
         bandwidth_gb_s=card.bandwidth_gb_s if card else None,
         price=_price(hardware.gpus),

@@ -15,8 +15,9 @@ from tui_ft.text import count, duration, gib, percent
 
 def of_memory(box: Box, plan: Plan, relief: tuple[Step, ...]) -> Iterator[str]:
     """Tight or too much, with the ways out."""
-    if box.gpus > 1:
-        yield f"This box has {box.gpus} GPUs. A run uses one of them; training on several is not built yet."
+    if box.gpus > 1 and plan.train.gpus == 1:
+        several = f'train.gpus = "all" lets {box.alike} train together.' if box.alike > 1 else ""
+        yield f"This box has {box.gpus} GPUs. A run uses one of them. {several}".rstrip()
     kind = "GPU memory" if box.device == "cuda" else "memory"
     if box.total_is_assumed and box.memory_bytes is not None:
         yield f"The driver does not say how much {kind} is free; all {gib(box.memory_bytes)} are counted."

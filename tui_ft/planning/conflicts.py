@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tui_ft.data.rows import DatasetReport
 from tui_ft.errors import InputError, Problem
 from tui_ft.models.facts import ModelFacts
@@ -14,7 +16,7 @@ FEW_ROWS = 50  # below this, examples in the prompt do better (fine-tuning guide
 
 def check(recipe: Recipe, model: ModelFacts, report: DatasetReport, box: Box) -> list[str]:
     """Warnings about what has no effect or is unwise. Raises InputError with all that is impossible."""
-    problems = [*_data(recipe, report), *_device(recipe, box), *_model(recipe, model)]
+    problems = [*_data(recipe, report), *_device(recipe, box), *_several(recipe, box), *_model(recipe, model)]
     if problems:
         raise InputError(problems)
     return [*_without_effect(recipe, report), *_unwise(recipe, model, report, box)]
@@ -52,6 +54,36 @@ def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
             )
         )
     return problems + _preference(recipe)
+
+
+def _several(recipe: Recipe, box: Box) -> list[Problem]:
+    """What training on several GPUs asks for."""
+    gpus, strategy, problems = recipe.train.gpus, recipe.train.strategy, []
+    if strategy == "fsdp" and box.device == "cpu":
+        problems.append(
+            Problem("fsdp shares GPU memory, and this box has no GPU", "train.strategy", "Leave it out.")
+        )
+    if strategy == "fsdp" and recipe.method.name == "qlora":
+        problems.append(
+            Problem("fsdp does not cut weights of 4 bits here", "train.strategy", 'Set it to "ddp".')
+        )
+    if gpus != "all" and box.device == "cuda" and gpus > box.alike:
+        what = f"{count(gpus, 'GPU')} asked for; this box has {box.alike} like {box.name}"
+        problems.append(Problem(what, "train.gpus", f"Set it to {box.alike} or less."))
+    if together(gpus, box) == 1:
+        return problems
+    if recipe.method.objective in ("dpo", "kto", "orpo"):
+        what = f"{recipe.method.objective} is trained on one GPU"
+        problems.append(Problem(what, "train.gpus", "Leave it out."))
+    if recipe.train.group_by_length:
+        what = "rows are not grouped by length on several GPUs"
+        problems.append(Problem(what, "train.group_by_length", "Leave it out."))
+    return problems
+
+
+def together(asked: int | Literal["all"], box: Box) -> int:
+    """How many GPUs, or processes where there is none, are to train together on this box."""
+    return box.alike if asked == "all" else asked
 
 
 def _preference(recipe: Recipe) -> list[Problem]:

@@ -94,7 +94,7 @@ def _fewer_at_once(rung: Rung) -> Rung | None:
     if train.micro_batch == 1:
         return None
     half = train.micro_batch // 2
-    accum = math.ceil(train.effective_batch / half)
+    accum = math.ceil(train.effective_batch / train.gpus / half)
     return _changed(rung, {"micro_batch": half, "grad_accum": accum})
 
 

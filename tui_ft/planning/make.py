@@ -20,7 +20,7 @@ from tui_ft.planning.choose import Job
 from tui_ft.planning.plan import UNDECIDED, Fit, FitPlan, MethodPlan, Plan, Reason, Strategy, TrainPlan
 from tui_ft.planning.record import Record
 from tui_ft.planning.search import Option, Subject, Target, Wish, best, first_that_fits
-from tui_ft.planning.settle import settle_method, settle_steps, settle_train
+from tui_ft.planning.settle import settle_method, settle_several, settle_steps, settle_train
 from tui_ft.planning.tally import tally
 from tui_ft.recipe import MethodName, Recipe, options
 
@@ -77,6 +77,7 @@ def decide(case: Case, recipe: Recipe) -> Plan:
 
     method = settle_method(record, job, option, lora)
     train = settle_train(record, job, wish, option)
+    settle_several(record, box, train)
     counts = tally(job, report, train, recipe.train.max_steps)
     train = settle_steps(record, train, method, counts, report.sizes.validation)
     figures = bill(recipe, model, report, box, known, job, method, train, option.memory, counts)
@@ -159,6 +160,10 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
     dropout = given("method.dropout")
     targets = given("method.targets")
     loss_on = choose.loss_on(job).value if job.plain_text else given("train.loss_on")
+    gpus = conflicts.together(given("train.gpus"), box)
+    strategy: Strategy = "fsdp" if given("train.strategy") == "fsdp" else "ddp"
+    if box.device == "cpu" and gpus > 1 and box.memory_bytes is not None:
+        box = replace(box, memory_bytes=box.memory_bytes // gpus)  # every process has a copy of its own
     method = MethodPlan(
         name="lora",
         objective=job.objective,
@@ -175,8 +180,10 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
         subject=known,
         box=box,
         method=method,
-        train=_open_train(record, loss_on),
-        rows_per_update=choose.effective_batch(job).value,
+        train=replace(_open_train(record, loss_on), gpus=gpus, strategy=strategy if gpus > 1 else "single"),
+        rows_per_update=max(1, choose.effective_batch(job).value // gpus),
+        gpus=gpus,
+        strategy=strategy,
         lengths=job.lengths,
         scored=_scored(report, loss_on),
         rank=given("method.rank"),
@@ -255,7 +262,7 @@ def _lora(wish: Wish, option: Option) -> Option | None:
 def _several(wish: Wish, option: Option) -> tuple[FitPlan, ...]:
     """What each GPU of the box would hold if all trained together: a copy each, or shards."""
     gpus = wish.box.gpus
-    if gpus == 1:
+    if gpus == 1 or wish.gpus > 1:
         return ()
     shared = replace(wish, gpus=gpus, rows_per_update=max(1, wish.rows_per_update // gpus))
     target = Target(option.method.name, option.train.seq_len, option.train.packing, option.method.rank)
@@ -263,9 +270,10 @@ def _several(wish: Wish, option: Option) -> tuple[FitPlan, ...]:
     return tuple(
         best(replace(shared, strategy=strategy), target).row(
             wish.box.device,
-            ["on each GPU, if all are like this one", "not built yet"],
+            ["on each GPU, if all are like this one"],
             strategy=strategy,
             title=f"{gpus} GPUs, {strategy}",
+            changes={"train.gpus": gpus, "train.strategy": strategy} if wish.box.alike == gpus else {},
         )
         for strategy in sharing
     )

@@ -10,6 +10,7 @@ from tui_ft.recipe import MethodName, Objective
 
 Optimizer = Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "paged_adamw_32bit"]
 Precision = Literal["bf16", "fp16", "fp32"]
+Strategy = Literal["single", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +69,15 @@ class TrainPlan:
     eval_every: int
     save_every_minutes: float
     keep_checkpoints: int
+    gpus: int = 1  # that train together; processes on a box without any
+    strategy: Strategy = "single"  # how they share the work
     group_by_length: bool = False
     neftune_alpha: float = 0.0  # 0 is off
 
     @property
     def effective_batch(self) -> int:
-        """Rows per update on one device."""
-        return self.micro_batch * self.grad_accum
+        """Rows per update, over all GPUs."""
+        return self.micro_batch * self.grad_accum * self.gpus
 
 
 UNDECIDED = TrainPlan(
@@ -138,7 +141,6 @@ class MemoryEstimate:
 
 
 Fit = Literal["safe", "tight", "wont_fit", "unknown"]
-Strategy = Literal["single", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tui_ft.planning import choose, cost
+from tui_ft.planning.box import Box
 from tui_ft.planning.choose import Choice, Job
 from tui_ft.planning.plan import MethodPlan, TrainPlan
 from tui_ft.planning.record import Record
@@ -103,6 +104,14 @@ def settle_train(record: Record, job: Job, wish: Wish, option: Option) -> TrainP
         epochs=record.settle("train.epochs", choose.epochs(job)),
         learning_rate=record.settle("train.learning_rate", choose.learning_rate(job, name)),
     )
+
+
+def settle_several(record: Record, box: Box, train: TrainPlan) -> None:
+    """The reasons for how many GPUs train together, and how."""
+    one = "one GPU unless you ask for more" if box.device == "cuda" else "this box has no GPU"
+    record.settle("train.gpus", Choice(1, one, choose.FORMULA))
+    copy = "a whole copy on each GPU" if box.device == "cuda" else "a whole copy in each process"
+    record.settle("train.strategy", Choice("ddp", copy if train.gpus > 1 else "one alone", choose.FORMULA))
 
 
 def _why_length(job: Job, wish: Wish, train: TrainPlan) -> Choice[int]:

@@ -40,7 +40,7 @@ def tally(job: Job, report: DatasetReport, train: TrainPlan, max_steps: int) -> 
     rows = job.lengths.rows(report.sizes.train, train.seq_len)
     mean = job.lengths.mean(train.seq_len) if job.lengths else float(train.seq_len)
     sequences = job.lengths.sequences(rows, train.seq_len) if train.packing and job.lengths else rows
-    per_epoch = steps_per_epoch(sequences, train.micro_batch, train.grad_accum)
+    per_epoch = steps_per_epoch(sequences, train.micro_batch * train.gpus, train.grad_accum)
     steps = max_steps or math.ceil(train.epochs * per_epoch)
     passes = steps / per_epoch if max_steps else train.epochs
     tokens_per_epoch = round(rows * mean)

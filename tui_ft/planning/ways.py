@@ -82,7 +82,7 @@ def _wanted(case: Case, recipe: Recipe, plan: Plan, decide: Decide) -> Iterator[
     if plan.fits != "unknown":
         frugal: Changes = {"train.micro_batch": 1, "train.gradient_checkpointing": True}
         if pinned(recipe, "train.grad_accum"):
-            frugal["train.grad_accum"] = plan.train.effective_batch
+            frugal["train.grad_accum"] = plan.train.effective_batch // plan.train.gpus
         if plan.device == "cuda":
             frugal["method.name"] = "qlora"
         then = tried(case, recipe, frugal, decide)
