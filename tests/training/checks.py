@@ -181,3 +181,18 @@ def longest_batch_is_found() -> None:
     assert packed.mean_tokens == 4 * sum(lengths) / 6
     alone = longest(rows.select([2]), 8, padded=True)
     assert (alone.tokens, alone.batches, alone.mean_tokens) == (2, 1, 2)
+
+
+def worker_with_nan(run: str, step: int, times: int) -> None:
+    """A worker whose loss is NaN in the update after `step`, so many times."""
+    forward, left = Trainer.compute_loss, [times]
+
+    def spoil(trainer: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = forward(trainer, *args, **kwargs)
+        if trainer.model.training and trainer.state.global_step == step and left[0]:
+            left[0] -= 1
+            return loss * float("nan")
+        return loss
+
+    Trainer.compute_loss = spoil
+    worker.main([run])
