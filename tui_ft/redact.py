@@ -15,7 +15,9 @@ from typing import Any, TextIO
 
 MASK = "[secret]"
 
-_NAMED = re.compile(r"(TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY|AUTHORIZATION)", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(TOKEN(?!IZ)|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_KEY|AUTHORIZATION)", re.IGNORECASE
+)
 _SHORTEST = 8  # a shorter value is more likely a setting, and would blank out ordinary words
 # Hugging Face, GitHub, OpenAI and the like, AWS, Slack; user:password@ and Bearer headers.
 _LOOKS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tui_ft.errors import EnvironmentProblem, ExitCode, InputError, RunFailed
+from tui_ft.errors import DiskFull, EnvironmentProblem, ExitCode, InputError, RunFailed
 from tui_ft.runs.diagnosis import KNOWN, explain
 
 
@@ -28,10 +28,10 @@ class OutOfMemoryError(RuntimeError):
             EnvironmentProblem,
             "this machine ran out of memory (RAM)",
         ),
-        (OSError(28, "No space left on device"), EnvironmentProblem, "the disk is full"),
+        (OSError(28, "No space left on device"), DiskFull, "the disk is full"),
         (
             RuntimeError("[enforce fail at inline_container.cc:858] . unexpected pos 35968 vs 35856"),
-            EnvironmentProblem,
+            DiskFull,
             "the disk is full",
         ),
         (

@@ -82,17 +82,17 @@ class Workshop:
             train=replace(base.train, **settings),
         )
 
-    def start(self, folder: RunFolder, *args: str) -> int:
-        """Start a worker in the background; returns its pid."""
-        return self.zygote.start(folder, *args)
+    def start(self, folder: RunFolder, *args: str, fault: str = "") -> int:
+        """Start a worker in the background; returns its pid. `fault` as in faults.py."""
+        return self.zygote.start(folder, *args, fault=fault)
 
     def wait(self, pid: int) -> int:
         """Wait for a worker; returns its exit code, negative for a signal."""
         return self.zygote.ask(wait=pid)
 
-    def train(self, folder: RunFolder, *args: str) -> int:
+    def train(self, folder: RunFolder, *args: str, fault: str = "") -> int:
         """Train to the end; returns the exit code."""
-        return self.wait(self.start(folder, *args))
+        return self.wait(self.start(folder, *args, fault=fault))
 
 
 class Zygote:
@@ -101,9 +101,9 @@ class Zygote:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def start(self, folder: RunFolder, *args: str) -> int:
+    def start(self, folder: RunFolder, *args: str, fault: str = "") -> int:
         """Fork a worker for this run."""
-        return self.ask(args=[str(folder.path), *args], log=str(folder.log))
+        return self.ask(args=[str(folder.path), *args], log=str(folder.log), fault=fault)
 
     def ask(self, **request: Any) -> int:
         """One request, one number as the answer."""

@@ -2,6 +2,7 @@
 
 Reads one JSON object per line: {"args": […], "log": path} forks a worker and prints its pid;
 {"check": name, "args": […], "log": path} forks to run a function of checks.py instead, or of "module";
+"fault" puts faults of faults.py into a worker;
 {"wait": pid} waits for one and prints its exit code, negative for a signal.
 """
 
@@ -36,6 +37,8 @@ def main() -> None:
                     getattr(module, request["check"])(*request["args"])
                     code = 0
                 else:
+                    if request.get("fault"):
+                        importlib.import_module("faults").install(request["fault"])
                     code = worker.main(request["args"])
             except BaseException:
                 traceback.print_exc()

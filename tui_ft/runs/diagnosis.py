@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tui_ft.errors import EnvironmentProblem, InputError, RunFailed, TuiFtError
+from tui_ft.errors import DiskFull, EnvironmentProblem, InputError, RunFailed, TuiFtError
 from tui_ft.text import excerpt
 
 
@@ -39,12 +39,15 @@ _OUT_OF_MEMORY: Sequence[Known] = (
         "Halve train.micro_batch and double train.grad_accum, then resume; or choose a smaller model.",
     ),
 )
+_FULL = (
+    r"Errno (28|122|27)\b|StorageFull|inline_container.*unexpected pos|PytorchStreamWriter failed|"
+    r"No space left|File too large|os error (28|122|27)\b"
+)
 KNOWN: Sequence[Known] = (
     *_OUT_OF_MEMORY,
     _known(
-        r"Errno (28|122|27)\b|StorageFull|inline_container.*unexpected pos|PytorchStreamWriter failed|"
-        r"No space left|File too large",
-        EnvironmentProblem,
+        _FULL,
+        DiskFull,
         "the disk is full",
         "Free some space, then resume; older checkpoints in the run's folder may be removed.",
     ),
@@ -158,6 +161,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether memory ran out, of the GPU or of the machine."""
     text = f"{type(error).__name__}: {error}"
     return any(known.pattern.search(text) for known in _OUT_OF_MEMORY)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether a write failed for want of room, however the library that wrote says it."""
+    return isinstance(error, DiskFull) or re.search(_FULL, f"{type(error).__name__}: {error}") is not None
 
 
 def explain(error: BaseException) -> TuiFtError:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from tui_ft.errors import EnvironmentProblem, InputError, TuiFtError
 from tui_ft.files import disk_problem
 from tui_ft.planning.plan import Plan
-from tui_ft.runs import checkpoints, control, status
+from tui_ft.runs import checkpoints, control, status, terms
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import Status
 
@@ -96,6 +96,8 @@ def _check_start(folder: RunFolder, *, resume: bool) -> None:
             where=folder.id,
             fix=f"Start again with `tui-ft train {folder.recipe}`.",
         )
+    if resume:
+        terms.check(folder)
 
 
 def _spawn(

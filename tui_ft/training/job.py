@@ -15,32 +15,35 @@ import datasets
 import torch
 import transformers
 from transformers import PrinterCallback, set_seed
-from trl.trainer.utils import disable_dropout_in_model
 
 from tui_ft.data import prepare as preparing
 from tui_ft.data.masks import loss_of
-from tui_ft.errors import EnvironmentProblem, InputError, RunFailed
+from tui_ft.errors import InputError, RunFailed
 from tui_ft.models.folder import read_local
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.planning.plan import Plan
 from tui_ft.planning.search import Subject
 from tui_ft.recipe import Recipe
-from tui_ft.runs import checkpoints, history
+from tui_ft.runs import amendments, checkpoints, history
+from tui_ft.runs.amendments import amended
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.signs import Signs
 from tui_ft.text import count, parameters, percent
-from tui_ft.training import dataset, dry_run, lock, preference_data, result
+from tui_ft.training import dataset, dry_run, lock, longer, preference_data, result
 from tui_ft.training.arguments import sft_config, update_steps
 from tui_ft.training.budget import Budget
 from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
 from tui_ft.training.dataset import Split
+from tui_ft.training.disk_watch import DiskWatch
 from tui_ft.training.dry_run import DryRun
-from tui_ft.training.model import add_adapters, load_base, load_tokenizer
+from tui_ft.training.model import load_tokenizer, load_trainable
+from tui_ft.training.preference import PreferenceTrainer
+from tui_ft.training.prompt import Preempted, Prompt
 from tui_ft.training.rollback import GoBack, go_back
 from tui_ft.training.rollback import possible as rollback_possible
-from tui_ft.training.preference import PreferenceTrainer
+from tui_ft.training.schedule import words
 from tui_ft.training.signals import Stops
 from tui_ft.training.smoke_test import SmokeTest
 from tui_ft.training.trainer import Interrupted, NotFinite, Trainer, score_learned_positions_only
@@ -58,7 +61,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
 
     Raises TuiFtError subclasses for what a user can mend, and whatever the libraries raise.
     """
-    recipe, plan = folder.read_recipe(), folder.read_plan()
+    recipe, plan = amended(folder.read_recipe(), folder.read_plan(), amendments.read(folder))
     base = _base_folder(plan)
     _quiet()
     wishes = Wishes(reporter, stops, recipe, Budget(recipe, history.read(folder)))
@@ -105,6 +108,7 @@ def _attempt(
         trainer = _trainer(folder, recipe, plan, splits, reporter, resumed=resume)
         wishes.validates = splits.validation is not None
         steps = update_steps(len(splits.train.sequences), plan, recipe.train.max_steps)
+        _lengthen(trainer, folder, reporter, len(splits.train.sequences), from_step=wishes.step)
         pilot = Pilot(trainer, reporter, wishes, plan.train, steps=steps)
         enter = partial(_enter, reporter, wishes)
         if recipe.train.dry_run and not resume and not again:
@@ -119,6 +123,7 @@ def _attempt(
         if checkpoint is not None:
             past.teach(signs, checkpoint.step)
         _add_callbacks(trainer, pilot, reporter, signs, resumed=resume)
+        trainer.add_callback(DiskWatch(trainer, reporter, plan))
         _enter(reporter, wishes, "starting the first step")
         ending = _fit(trainer, pilot, recipe, wishes, checkpoint)
     except EndedEarly as early:
@@ -262,13 +267,17 @@ def _trainer(
     set_seed(plan.train.seed)
     tokenizer = load_tokenizer(plan, recipe.model)
     if resumed:
-        lock.check(folder, Path(plan.model_folder))
+        for found in lock.check(folder, Path(plan.model_folder), tokenizer):
+            reporter.alert(
+                "versions-changed",
+                "warning",
+                f"{found.key} was {found.then} when this run began and is {found.now or 'gone'} now",
+                "The last digits of the losses may differ from an uninterrupted run; install it again if "
+                "that matters.",
+            )
     else:
-        lock.write(folder, recipe, plan, tokenizer, Path(plan.model_folder))
-    base = load_base(plan, recipe.model)
-    if plan.method.preference:
-        disable_dropout_in_model(base)  # answers are compared with a reference that drops nothing
-    model, adapters = add_adapters(base, plan.method)
+        lock.write(folder, tokenizer, Path(plan.model_folder))
+    model, adapters = load_trainable(plan, recipe.model, folder)
     matched = ", ".join(f"{name} × {number}" for name, number in sorted(adapters.matches.items()))
     reporter.event(
         "model",
@@ -294,6 +303,17 @@ def _trainer(
     if isinstance(trainer, PreferenceTrainer):
         trainer.remember_reference()
     return trainer
+
+
+def _lengthen(
+    trainer: Trainer, folder: RunFolder, reporter: Reporter, sequences: int, *, from_step: int
+) -> None:
+    """Follow the schedule of a longer run, and say what becomes of the learning rate."""
+    made = amendments.read(folder)
+    trainer.schedule = longer.schedule(folder.read_recipe(), folder.read_plan(), made, sequences)
+    if trainer.schedule is not None and trainer.schedule.ends[-1][0] >= from_step:
+        text = words(trainer.schedule, trainer.args.learning_rate)
+        reporter.event("extended", steps=trainer.schedule.ends[-1][1], text=text)
 
 
 def _trained_weights_to_fp32(model: Any) -> None:
@@ -326,12 +346,23 @@ def _fit(
     """Run the training loop to its end, however it comes."""
     if checkpoint is not None:
         trainer.resume(checkpoint)
+        if trainer.schedule is not None and trainer.schedule.ends[-1][0] == checkpoint.step:
+            trainer.progress = replace(trainer.progress, stale=0)  # a longer run is to have its chance
         pilot.evaluate_if_missed(checkpoint.step)
+    prompt = Prompt(trainer, wishes)
+    trainer.add_callback(prompt)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     except Interrupted:
         # Weights are those of the last step; the evaluation is made up for at resume.
         trainer.reason = "interrupted evaluation"
+        trainer.save_checkpoint()
+    except Preempted:
+        prompt.rewind()
+        if not trainer.state.global_step:
+            assert wishes.ending is not None
+            return replace(wishes.ending, why=f"{wishes.ending.why} in the first step", keep=False)
+        trainer.reason = "signal"
         trainer.save_checkpoint()
     except NotFinite as error:
         done = int(trainer.state.global_step)

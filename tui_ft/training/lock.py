@@ -7,18 +7,20 @@ import importlib.metadata
 import platform
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import tomli_w
 
 from tui_ft import __version__
-from tui_ft.errors import InputError, Problem
+from tui_ft.errors import InputError
 from tui_ft.files import sha256, write_atomically
 from tui_ft.hardware import nvml
-from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
+from tui_ft.runs import terms
 from tui_ft.runs.folder import RunFolder
+from tui_ft.runs.terms import Difference, Differs
 
 _PACKAGES = (
     "torch",
@@ -31,19 +33,23 @@ _PACKAGES = (
     "tokenizers",
     "safetensors",
 )
-_WEIGHTS = re.compile(r".*\.safetensors(\.index\.json)?|config\.json|tokenizer\.json")
+_WEIGHTS = re.compile(
+    r".*\.safetensors(\.index\.json)?|config\.json|(tokenizer|vocab|spiece|special_tokens|added_tokens|"
+    r"chat_template).*|merges\.txt"
+)
 _BLOB = re.compile(r"[0-9a-f]{64}")
 
 
-def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: Path) -> None:
+def write(folder: RunFolder, tokenizer: Any, base: Path) -> None:
     """Record this run's ingredients. `base` is the folder of the base model's files."""
+    recipe, plan = folder.read_recipe(), folder.read_plan()
     reading = nvml.read()
-    template = tokenizer.chat_template
     document: dict[str, Any] = {
         "tui_ft": __version__,
         "python": platform.python_version(),
         "platform": platform.platform(),
         "seed": plan.train.seed,
+        "terms": terms.terms(recipe, plan),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
         "device": {
             "name": plan.device_name,
@@ -58,46 +64,56 @@ def write(folder: RunFolder, recipe: Recipe, plan: Plan, tokenizer: Any, base: P
             "id": recipe.model.id,
             "revision": recipe.model.revision or hub_commit(base),
             "files": {path.name: _identity(path) for path in _weights(base)},
-            "chat_template_sha256": hashlib.sha256(template.encode()).hexdigest() if template else "",
+            "chat_template_sha256": _template(tokenizer),
         },
     }
     write_atomically(folder.lock, tomli_w.dumps(document))
 
 
-def check(folder: RunFolder, base: Path) -> None:
-    """Refuse to go on with other data or another base model than the run began with.
+def check(folder: RunFolder, base: Path, tokenizer: Any) -> tuple[Difference, ...]:
+    """Refuse to go on with anything else than the run began with: settings, rows, weights, template.
 
-    Raises InputError that names every file that changed.
+    Returns the versions of packages that changed, which may change the last digits and no more.
+    Raises Differs with a table of what changed, InputError when lock.toml cannot be read.
     """
     try:
         document = tomllib.loads(folder.lock.read_text(encoding="utf-8"))
         prepared = document["data"]["prepared"]
-        files = document["model"]["files"]
+        model = document["model"]
+        files = model["files"]
+        packages = document["packages"]
     except (OSError, ValueError, KeyError, TypeError):
         raise InputError(
             "cannot be read, so it is unknown what this run was trained on",
             where=str(folder.lock),
             fix=f"Start a new run with `tui-ft train {folder.recipe}`.",
         ) from None
-    now = {path.name: _identity(path) for path in _weights(base)}
-    rows = _prepared(folder)
-    changed = [
-        Problem("has changed since this run began", str(folder.data / name))
-        for name, digest in prepared.items()
-        if rows.get(name) != digest
-    ]
-    changed += [
-        Problem("is not the file this run began with", str(base / name))
-        for name, digest in files.items()
+    terms.check(folder)
+    changed = _changed("data", prepared, _prepared(folder))
+    changed += _changed("model", files, {path.name: _identity(path) for path in _weights(base)})
+    template = model.get("chat_template_sha256")
+    if template is not None and template != _template(tokenizer):
+        changed.append(Difference("chat template", template[:12], _template(tokenizer)[:12]))
+    if changed:
+        raise Differs(changed, folder)
+    now = {name: _version(name) for name in packages}
+    return tuple(
+        Difference(name, packages[name], now[name]) for name in packages if now[name] != packages[name]
+    )
+
+
+def _changed(what: str, then: Mapping[str, str], now: Mapping[str, str]) -> list[Difference]:
+    """Files that are gone or other ones, by the beginning of their hashes."""
+    return [
+        Difference(f"{what}: {name}", digest[:12], now.get(name, "")[:12])
+        for name, digest in then.items()
         if now.get(name) != digest
     ]
-    if changed:
-        raise InputError(
-            [
-                Problem(found.what, found.where, "Put it back, or start a new run from the recipe.")
-                for found in changed
-            ]
-        )
+
+
+def _template(tokenizer: Any) -> str:
+    template = tokenizer.chat_template
+    return hashlib.sha256(template.encode()).hexdigest() if template else ""
 
 
 def hub_commit(base: Path) -> str:

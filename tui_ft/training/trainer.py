@@ -10,15 +10,17 @@ from typing import Any
 
 import torch
 import trl.trainer.utils
+from torch.optim.lr_scheduler import LambdaLR
 from transformers.trainer import TRAINER_STATE_NAME
 from trl import SFTTrainer
 
 from tui_ft.errors import RunFailed
-from tui_ft.runs import checkpoints
+from tui_ft.runs import checkpoints, room
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
 from tui_ft.training.dataset import IGNORED
 from tui_ft.training.progress import Progress
+from tui_ft.training.schedule import Schedule
 
 _SCALER_GRACE = 8  # fp16 loss scaling starts too high and skips steps with infinite gradients until it fits
 
@@ -44,6 +46,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self.keep = keep
         self.progress = Progress()
         self.reason = "requested"
+        self.schedule: Schedule | None = None  # of a run that was made longer
+        self.lr_scheduler: Any
         self.interrupted: Callable[[], bool] = lambda: False
         self.saved: Callable[[Checkpoint, float], None] = lambda checkpoint, seconds: None
         self._infinite_in_a_row = 0
@@ -54,8 +58,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def save_checkpoint(self) -> Checkpoint:
         """Write everything a resumed run needs, then let it appear as `checkpoints/step-N` at once.
 
-        Raises EnvironmentProblem when the disk refuses, NotFinite when there is nothing worth keeping; older
-        checkpoints are untouched then.
+        Raises DiskFull when giving up older checkpoints makes no room, NotFinite when there is nothing worth
+        keeping; the best and the newest checkpoint are untouched then.
         """
         began = time.monotonic()
         step = int(self.state.global_step)
@@ -64,6 +68,14 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
                 f"the weights became NaN or infinite at step {step}",
                 fix=f"Start again with a lower train.learning_rate, e.g. {self.args.learning_rate / 2:.1e}.",
             )
+        sealed = room.save(
+            self.folder, lambda: self._write_checkpoint(step), best_step=self.progress.best_step
+        )
+        checkpoints.prune(self.folder, keep=self.keep, best_step=self.progress.best_step)
+        self.saved(sealed, time.monotonic() - began)
+        return sealed
+
+    def _write_checkpoint(self, step: int) -> Checkpoint:
         unfinished = checkpoints.temporary(self.folder, step)
         self.save_weights(unfinished)
         self._save_optimizer_and_scheduler(str(unfinished))
@@ -72,16 +84,13 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self.state.save_to_json(str(unfinished / TRAINER_STATE_NAME))
         self.progress.write(unfinished)
         evaluated = self.progress.evaluated_step == step and self.progress.best_step == step
-        sealed = checkpoints.seal(
+        return checkpoints.seal(
             self.folder,
             unfinished,
             step,
             reason=self.reason,
             eval_loss=self.progress.best_loss if evaluated else None,
         )
-        checkpoints.prune(self.folder, keep=self.keep, best_step=self.progress.best_step)
-        self.saved(sealed, time.monotonic() - began)
-        return sealed
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Called by the training loop when a callback asked for it. Writes no training_args.bin."""
@@ -107,6 +116,15 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def resume(self, checkpoint: Checkpoint) -> None:
         """Take over the counters of a checkpoint; weights, optimizer and RNG follow in `train`."""
         self.progress = Progress.read(checkpoint.path)
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """transformers' schedule, or that of a run which was made longer."""
+        if self.schedule is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule.factor)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     # -- the training step
 

@@ -25,6 +25,7 @@ class Ending:
     state: State
     why: str
     keep: bool
+    fix: str = ""
 
 
 class EndedEarly(Exception):
@@ -61,6 +62,11 @@ class Wishes:
     def signalled(self) -> bool:
         """Whether the end was asked for by a signal, which leaves little time."""
         return bool(self._stops.received)
+
+    @property
+    def signal_waits(self) -> bool:
+        """Whether a signal has come that was not taken yet."""
+        return bool(self._stops.received) and self.ending is None
 
     def settings(self, step: int) -> dict[str, Any]:
         """The settings that were changed in this run, as they are once `step` steps are done."""

@@ -16,11 +16,12 @@ from typing import TextIO, cast
 
 from tui_ft.errors import ExitCode, TuiFtError
 from tui_ft.redact import Redacting
-from tui_ft.runs import finish, status
-from tui_ft.runs.diagnosis import explain
+from tui_ft.runs import checkpoints, finish, room, status
+from tui_ft.runs.diagnosis import explain, is_disk_full, is_out_of_memory
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.launch import LOCK_VARIABLE
 from tui_ft.runs.reporter import Reporter
+from tui_ft.training import restart
 from tui_ft.training.gauges import Pulse
 from tui_ft.training.signals import Stops
 
@@ -30,6 +31,9 @@ def main(argv: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m tui_ft.training.worker")
     parser.add_argument("run", type=Path, help="folder of the run")
     parser.add_argument("--resume", action="store_true", help="go on from the newest whole checkpoint")
+    parser.add_argument(
+        "--restarted", action="store_true", help="this process has replaced an earlier worker"
+    )
     args = parser.parse_args(argv)
     folder = RunFolder(args.run.absolute())
     stops = Stops()
@@ -40,11 +44,13 @@ def main(argv: Sequence[str]) -> int:
     inherited = os.environ.pop(LOCK_VARIABLE, None)
     try:
         with (
-            status.hold(folder, "train", inherited=int(inherited) if inherited else None),
+            status.hold(folder, "train", inherited=int(inherited) if inherited else None) as lock,
             Reporter(folder, "train", pulse=Pulse()) as reporter,
         ):
-            _watch_over(folder, reporter)
-            return _run(folder, reporter, stops, resume=args.resume)
+            if not args.restarted:  # who waits for the end of this process still does
+                _watch_over(folder, reporter)
+            room.set_ballast(folder)
+            return _run(folder, reporter, stops, lock, resume=args.resume)
     except TuiFtError as error:
         print(f"tui-ft: {error}", file=sys.stderr)
         return int(error.exit_code)
@@ -69,7 +75,7 @@ def _watch_over(folder: RunFolder, reporter: Reporter) -> None:
         )
 
 
-def _run(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -> int:
+def _run(folder: RunFolder, reporter: Reporter, stops: Stops, lock: int, *, resume: bool) -> int:
     try:
         from tui_ft.training.job import train
 
@@ -77,10 +83,35 @@ def _run(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) -
     # Whatever a library throws has to reach the watchers as a sentence; the log has the rest.
     except Exception as error:
         traceback.print_exc()
-        known = explain(error)
-        reporter.end("failed", known.what, known.fix)
-        return int(known.exit_code)
-    reporter.end(ending.state, ending.why)
+        return _after_error(folder, reporter, stops, error, lock)
+    reporter.end(ending.state, ending.why, ending.fix)
+    return int(ExitCode.DONE)
+
+
+def _after_error(folder: RunFolder, reporter: Reporter, stops: Stops, error: Exception, lock: int) -> int:
+    """Go on in smaller pieces, pause, or end: the exit code, unless a fresh process takes over."""
+    if is_disk_full(error):
+        room.drop_ballast(folder)
+        if checkpoints.listed(folder):
+            return _pause(folder, reporter, explain(error))
+    if is_out_of_memory(error) and not isinstance(error, TuiFtError) and not stops.received:
+        try:
+            amendment = restart.in_smaller_pieces(folder, reporter, error)
+            reporter.enter("starting", "starting again in smaller pieces")
+            restart.become(folder, lock, ["--restarted", *(["--resume"] if amendment.step else [])])
+        except (TuiFtError, OSError) as failed:
+            error = failed
+    known = explain(error)
+    reporter.end("failed", known.what, known.fix)
+    return int(known.exit_code)
+
+
+def _pause(folder: RunFolder, reporter: Reporter, full: TuiFtError) -> int:
+    step = checkpoints.listed(folder)[-1].step
+    message = f"paused because {full.what}; step {step:,} is saved"
+    fix = f"Free some space on the disk of {folder.path}, then go on with `tui-ft resume {folder.id}`."
+    reporter.alert("disk-full", "error", f"{message[:1].upper()}{message[1:]}", fix)
+    reporter.end("paused", message, fix)
     return int(ExitCode.DONE)
 
 
