@@ -23,7 +23,7 @@ from tui_ft.planning.box import Box
 from tui_ft.planning.make import make_on, measured
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
-from tui_ft.runs import launch
+from tui_ft.runs import continuing, launch
 from tui_ft.runs.folder import RunFolder, create
 from tui_ft.runs.limits import limits
 from tui_ft.settings import Home
@@ -119,6 +119,7 @@ def prepare(
     recipe = _priced(recipe, box.name if box else prices.box_name(hardware), home, price, say)
     say(f"Looking at {recipe.model.id}")
     model = find_model(recipe, base, home)
+    recipe = continuing.settled(recipe, base, home, model)
     tokenizer = ChatTokenizer.load(model.folder) if model.folder and _can_tokenise(model) else None
     say("Reading the data")
     report = check(

@@ -232,7 +232,8 @@ def _methods(record: Record, job: Job, box: Box, model: ModelFacts) -> list[Meth
         return [pinned]
     if model.quantized:
         return ["qlora"]
-    if box.device == "cuda" and job.rows >= FULL_FROM_ROWS and not job.preference:
+    continued = record.given("method.continue_from")
+    if box.device == "cuda" and job.rows >= FULL_FROM_ROWS and not (job.preference or continued):
         return ["full", "lora", "qlora"]
     return ["lora", "qlora"]
 

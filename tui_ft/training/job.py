@@ -297,6 +297,7 @@ def _trainer(
         processing_class=tokenizer,
         folder=folder,
         keep=plan.train.keep_checkpoints,
+        by_length=plan.train.group_by_length and not plan.train.packing,
     )
     if plan.train.precision != "bf16":
         _trained_weights_to_fp32(trainer.model)

@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from peft import LoraConfig, get_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedTokenizerFast
+from trl.trainer.utils import disable_dropout_in_model
 
-from tui_ft.errors import InputError
+from tui_ft.errors import InputError, Problem
 from tui_ft.planning.activations import numbers
 from tui_ft.planning.plan import MethodPlan, Plan
 from tui_ft.recipe import Model
+from tui_ft.runs.folder import RunFolder
 from tui_ft.text import nearest
+from tui_ft.training import start
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
@@ -62,15 +66,19 @@ def load_base(plan: Plan, model: Model) -> Any:
     return base
 
 
-def add_adapters(base: Any, method: MethodPlan) -> tuple[Any, Adapters]:
+def add_adapters(base: Any, method: MethodPlan, begin: Path | None = None) -> tuple[Any, Adapters]:
     """The model with trainable adapters, or as it is when every weight is trained.
 
-    Raises InputError when a name in `method.targets` matches no linear module of this model.
+    `begin` is the folder of an adapter to go on from. Raises InputError when it does not fit, or when a name
+    in `method.targets` matches no linear module of this model.
     """
     if method.name == "full":
         for parameter in base.parameters():
             parameter.requires_grad_(True)
         return base, _count(base, {})
+    if begin is not None:
+        model = start.load(base, begin, method)
+        return model, _count(model, _matches(model))
     if not isinstance(method.targets, str):
         _check_targets(base, method.targets)
     config = LoraConfig(
@@ -84,12 +92,25 @@ def add_adapters(base: Any, method: MethodPlan) -> tuple[Any, Adapters]:
         task_type="CAUSAL_LM",
     )
     model = get_peft_model(base, config)
+    return model, _count(model, _matches(model))
+
+
+def load_trainable(plan: Plan, model: Model, run: RunFolder) -> tuple[Any, Adapters]:
+    """The model of a run as its training begins, and what of it is trained. Raises like its parts."""
+    base = load_base(plan, model)
+    if plan.method.preference:
+        disable_dropout_in_model(base)  # answers are compared with a reference that drops nothing
+    source = plan.method.continue_from
+    return add_adapters(base, plan.method, start.fetch(run, Path(source)) if source else None)
+
+
+def _matches(model: Any) -> dict[str, int]:
     names = (
         name.rpartition(".")[2]
         for name, module in model.named_modules()
         if isinstance(module, BaseTunerLayer)
     )
-    return model, _count(model, dict(Counter(names)))
+    return dict(Counter(names))
 
 
 def _count(model: Any, matches: dict[str, int]) -> Adapters:
@@ -103,13 +124,32 @@ def _count(model: Any, matches: dict[str, int]) -> Adapters:
 
 
 def _check_targets(base: Any, targets: Sequence[str]) -> None:
-    linear = {name for name, module in base.named_modules() if isinstance(module, torch.nn.Linear)}
-    short = sorted({name.rpartition(".")[2] for name in linear})
+    """Raises InputError with every name that matches nothing, or something that cannot have an adapter."""
+    modules = dict(base.named_modules())
+    linear = {name for name, module in modules.items() if isinstance(module, torch.nn.Linear)}
+    short = sorted({name.rpartition(".")[2] for name in linear} - {"lm_head"})
+    problems = []
     for target in targets:
-        if not any(name == target or name.endswith(f".{target}") for name in linear):
-            close = nearest(target, short) or short
-            raise InputError(
-                f"the model has no module called {target!r}",
-                where="method.targets",
-                fix=f'Did you mean {", ".join(close)}? "all-linear" takes all of them.',
-            )
+        matched = [name for name in modules if name == target or name.endswith(f".{target}")]
+        if any(name not in linear or modules[name] is base.get_output_embeddings() for name in matched):
+            what, fix = _no_place(base, target, modules[matched[0]]), f"Choose among {', '.join(short)}."
+        elif matched:
+            continue
+        else:
+            what = f"the model has no module called {target!r}"
+            fix = f'Did you mean {", ".join(nearest(target, short) or short)}? "all-linear" takes all of them.'
+        problems.append(Problem(what, "method.targets", fix))
+    if problems:
+        raise InputError(problems)
+
+
+def _no_place(base: Any, target: str, module: Any) -> str:
+    """Why this kind of module gets no adapter."""
+    if module is base.get_output_embeddings():
+        return f"{target} turns states into words and is computed in one piece with the loss: no adapter there"
+    if isinstance(module, torch.nn.Embedding):
+        return f"{target} holds the words themselves; an adapter would store them all again"
+    kind = type(module).__name__
+    if any(parameter.dim() == 3 for parameter in module.parameters(recurse=False)):
+        return f"{target} ({kind}) holds all experts in one block, which adapters on linear layers do not reach"
+    return f"{target} ({kind}) is no linear layer"

@@ -19,6 +19,7 @@ from tui_ft.runs import checkpoints, room
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
 from tui_ft.training.dataset import IGNORED
+from tui_ft.training.order import ByLength
 from tui_ft.training.progress import Progress
 from tui_ft.training.schedule import Schedule
 
@@ -40,8 +41,11 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     is asked between evaluation batches.
     """
 
-    def __init__(self, *args: Any, folder: RunFolder, keep: int, **kwargs: Any) -> None:
+    def __init__(
+        self, *args: Any, folder: RunFolder, keep: int, by_length: bool = False, **kwargs: Any
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.by_length = by_length
         self.folder = folder
         self.keep = keep
         self.progress = Progress()
@@ -125,6 +129,14 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
             self.lr_scheduler = LambdaLR(optimizer or self.optimizer, self.schedule.factor)
             self._created_lr_scheduler = True
         return self.lr_scheduler
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Any:
+        """Random order, or rows of similar length together."""
+        if not self.by_length:
+            return super()._get_train_sampler(train_dataset)
+        together = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        rows = train_dataset if train_dataset is not None else self.train_dataset
+        return ByLength(rows, rows_per_update=together, seed=self.args.data_seed)
 
     # -- the training step
 
