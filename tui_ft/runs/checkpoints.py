@@ -61,9 +61,15 @@ def seal(
 ) -> Checkpoint:
     """Turn a written folder into `checkpoints/step-N`: hash, sync, manifest, rename, sync.
 
-    A checkpoint already at that step is replaced. Raises EnvironmentProblem when the disk refuses; then
-    nothing has changed.
+    A whole checkpoint that is already there for that step stays, and this one is dropped: replacing it
+    would leave a moment without any. Raises EnvironmentProblem when the disk refuses; then nothing has
+    changed.
     """
+    final = folder.checkpoints / f"step-{step}"
+    there = _read(final)
+    if there is not None and not verify(final):
+        shutil.rmtree(unfinished, ignore_errors=True)
+        return there
     try:
         files = sorted(path for path in unfinished.rglob("*") if path.is_file())
         entries = {}
@@ -80,7 +86,6 @@ def seal(
             unfinished / MANIFEST,
             {"step": step, "time": time.time(), "reason": reason, "eval_loss": eval_loss, "files": entries},
         )
-        final = folder.checkpoints / f"step-{step}"
         if final.exists():
             shutil.rmtree(final)
         unfinished.replace(final)
