@@ -88,7 +88,7 @@ def main(argv: Sequence[str]) -> int:
         return 0  # paused, or another process has gone on with it already
     recipe = folder.read_recipe()
     with EventLog(folder.events) as events:
-        after = _After(folder, recipe, found, events)
+        after = After(folder, recipe, found, events)
         after.notify()
         after.run_command()
         after.end_box()
@@ -113,7 +113,7 @@ def nothing_to_copy(folder: RunFolder) -> str:
     return ""
 
 
-class _After:
+class After:
     """One end of one run, and what follows it."""
 
     def __init__(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,11 @@ from urllib.parse import urlsplit
 
 from tui_ft.errors import TuiFtError
 from tui_ft.recipe import Notify
+from tui_ft.redact import redact
 from tui_ft.runs.view import RunView
 from tui_ft.text import excerpt
 
 _TIMEOUT_S = 10.0
-# Access tokens of hubs and services, and a password inside an address.
-_SECRET = re.compile(r"\b(?:hf|sk|gh[pousr]|glpat|xox[abp])[-_][\w-]{12,}|(?<=://)[^\s/@]+(?=@)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +100,7 @@ def send(notice: Notice, *, timeout_s: float = _TIMEOUT_S) -> None:
 
 
 def _harmless(text: str, width: int) -> str:
-    return excerpt(_SECRET.sub("(secret)", text), width)
+    return excerpt(redact(text), width)
 
 
 def _address(given: str, environment: Mapping[str, str]) -> str:

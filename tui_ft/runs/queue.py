@@ -26,6 +26,8 @@ from tui_ft.runs.status import Status
 from tui_ft.settings import Home
 from tui_ft.text import count
 
+MODULE = "tui_ft.runs.queue"
+
 _POLL_S = 0.5
 
 _log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ def start(folders: Sequence[RunFolder], home: Home) -> int:
     try:
         with log.open("ab") as output:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "tui_ft.runs.queue", *(str(folder.path) for folder in folders)],
+                [sys.executable, "-P", "-m", MODULE, *(str(folder.path) for folder in folders)],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
