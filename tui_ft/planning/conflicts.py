@@ -113,6 +113,14 @@ def _device(recipe: Recipe, box: Box) -> list[Problem]:
                 'Set it to "bf16" or "fp32", or leave it out.',
             )
         )
+    if recipe.train.optimizer.startswith("paged"):
+        problems.append(
+            Problem(
+                "paged optimizers make room on a GPU by moving states to main memory; a processor has no other",
+                "train.optimizer",
+                'Set it to "adamw" or "adamw_8bit", or leave it out.',
+            )
+        )
     return problems
 
 
