@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime
+from typing import Any
 
 import pytest
 
@@ -114,7 +115,7 @@ def test_earlier_attempts_count_and_each_word_is_said_once() -> None:
 
 
 def test_the_history_counts_work_and_not_the_time_between(run: RunFolder) -> None:
-    lines: list[tuple[float, str, dict[str, object]]] = [
+    lines: list[tuple[float, str, dict[str, Any]]] = [
         (100.0, "start", {"job": "train", "resumed_from": None}),
         *[(100.0 + step, "step", {"step": step, "loss": 3.0 - step / 10}) for step in range(1, 11)],
         (111.0, "eval", {"job": "train", "step": 10, "eval_loss": 2.5}),
