@@ -132,6 +132,17 @@ def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--after-epoch", action="store_true", help="go on to the end of this epoch first")
 
 
+def _resume(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument(
+        "--set",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="make it longer, e.g. train.epochs=5, or change what may change in a training; repeatable",
+    )
+
+
 def _set(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     parser.add_argument(
@@ -189,7 +200,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "show": ("one run in numbers", _run),
     "watch": ("follow a run", _watch),
     "pause": ("save and end the process; `resume` goes on", _run),
-    "resume": ("go on from the newest whole checkpoint", _run),
+    "resume": ("go on from the newest whole checkpoint", _resume),
     "stop": ("stop after this step and keep the best weights; take out of the queue", _stop),
     "save": ("save a checkpoint now and go on", _run),
     "validate": ("compute the validation loss now and go on", _run),

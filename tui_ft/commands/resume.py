@@ -13,7 +13,7 @@ from tui_ft.runs.folder import find
 def run(args: argparse.Namespace) -> ExitCode:
     """Start the worker again in the background."""
     folder = find(args.home, args.run)
-    pid = launch.resume(folder)
+    pid = launch.resume(folder, settings=args.set)
     if args.json:
         emit({"run": folder.id, "dir": str(folder.path), "pid": pid})
     else:

@@ -12,8 +12,10 @@ from collections.abc import Mapping, Sequence
 from tui_ft.errors import EnvironmentProblem, InputError, TuiFtError
 from tui_ft.files import disk_problem
 from tui_ft.planning.plan import Plan
-from tui_ft.runs import checkpoints, control, status, terms
+from tui_ft.runs import amendments, checkpoints, control, status, terms
+from tui_ft.runs.amendments import amended
 from tui_ft.runs.folder import Job, RunFolder
+from tui_ft.runs.resuming import Asked, asked
 from tui_ft.runs.status import Status
 
 LOCK_VARIABLE = "TUI_FT_RUN_LOCK"  # the descriptor on which the starter already holds the run's lock
@@ -25,21 +27,25 @@ WORKERS: Mapping[Job, str] = {
 }
 
 
-def start(folder: RunFolder, job: Job, args: Sequence[str] = (), *, gpu: str = "") -> int:
+def start(
+    folder: RunFolder, job: Job, args: Sequence[str] = (), *, gpu: str = "", wanted: Asked | None = None
+) -> int:
     """Start a job of this run in the background and return its process id.
 
     The worker gets its own session, no terminal, and worker.log for everything it prints. `args` go to
     the worker as they are; training takes `--resume`. `gpu` is the UUID of the one GPU to use; without
-    it the free one that the plan names is taken.
+    it the free one that the plan names is taken. `wanted` is what is to be otherwise from here on.
 
     Raises InputError when a process already works in the run or there is nothing to (re)start, and
     EnvironmentProblem when the machine refuses.
     """
     plan = folder.read_plan()
     if job == "train":
-        _check_start(folder, resume="--resume" in args)
+        _check_start(folder, resume="--resume" in args, longer=bool(wanted and wanted.longer))
     handle = status.take_lock(folder, job)
     try:
+        if wanted is not None:
+            wanted.journal(folder)
         control.clear(folder)
         before = status.read(folder, job)
         now = time.time()
@@ -62,26 +68,29 @@ def start(folder: RunFolder, job: Job, args: Sequence[str] = (), *, gpu: str = "
     return process.pid
 
 
-def resume(folder: RunFolder, *, gpu: str = "") -> int:
+def resume(folder: RunFolder, *, gpu: str = "", settings: Sequence[str] = ()) -> int:
     """Go on with a stopped, paused, failed or lost run from its newest whole checkpoint.
 
+    `settings` are `KEY=VALUE` texts of what may be otherwise from there on; a longer run may be finished.
     A run that waits in a queue, or whose queue is gone, is started now.
     """
     found = status.read(folder)
     waits = found is not None and found.state == "queued" and not checkpoints.listed(folder)
-    return start(folder, "train", [] if waits else ["--resume"], gpu=gpu)
+    wanted = asked(folder, settings) if settings else None
+    return start(folder, "train", [] if waits else ["--resume"], gpu=gpu, wanted=wanted)
 
 
-def _check_start(folder: RunFolder, *, resume: bool) -> None:
+def _check_start(folder: RunFolder, *, resume: bool, longer: bool = False) -> None:
     """Refuse a start that would overwrite work, or a resume that has nothing to go on from."""
     if status.alive(folder):
         return  # taking the lock says who is at work
     state = status.reality(folder).state
-    if state == "finished":
+    if state == "finished" and not longer:
         raise InputError(
             "this run is finished",
             where=folder.id,
-            fix=f"Start a new one with `tui-ft train {folder.recipe}`.",
+            fix=f"Train it longer with `tui-ft resume {folder.id} --set {_length(folder)}`, "
+            f"or start a new one with `tui-ft train {folder.recipe}`.",
         )
     saved = checkpoints.listed(folder)
     if saved and not resume:
@@ -98,6 +107,14 @@ def _check_start(folder: RunFolder, *, resume: bool) -> None:
         )
     if resume:
         terms.check(folder)
+
+
+def _length(folder: RunFolder) -> str:
+    """A setting that would make the run longer, as an example."""
+    recipe, plan = amended(folder.read_recipe(), folder.read_plan(), amendments.read(folder))
+    if recipe.train.max_steps:
+        return f"{amendments.MAX_STEPS}={2 * recipe.train.max_steps}"
+    return f"{amendments.EPOCHS}={plan.train.epochs + 1:g}"
 
 
 def _spawn(
@@ -138,22 +155,23 @@ def _environment(plan: Plan, gpu: str, lock: int) -> dict[str, str]:
         environment["HF_HUB_OFFLINE"] = "1"
     if plan.device == "cpu":
         environment["CUDA_VISIBLE_DEVICES"] = ""
-    elif chosen := gpu or _free_gpu(plan):
+    elif chosen := gpu or _free_gpus(plan):
         environment["CUDA_VISIBLE_DEVICES"] = chosen
     return environment
 
 
-def _free_gpu(plan: Plan) -> str:
-    """The visible GPU of the kind the plan was made for that has most free memory.
+def _free_gpus(plan: Plan) -> str:
+    """The visible GPUs of the kind the plan was made for that have most free memory, as many as it wants.
 
-    One GPU only: trl refuses to train when a single process sees several. "" when NVML shows none; then
-    torch says what it finds.
+    No more than that: trl refuses to train when a single process sees several. "" when NVML shows none;
+    then torch says what it finds.
     """
     from tui_ft.hardware.nvml import sample
 
     visible = [found for found in sample() if found.visible]
     planned = [found for found in visible if found.name == plan.device_name] or visible
-    return max(planned, key=lambda found: found.free_bytes or 0).id if planned else ""
+    planned.sort(key=lambda found: found.free_bytes or 0, reverse=True)
+    return ",".join(found.id for found in planned[: plan.train.gpus])
 
 
 def _physical_cores() -> int:
