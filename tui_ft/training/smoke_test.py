@@ -109,7 +109,9 @@ class SmokeTest(TrainerCallback):  # type: ignore[misc]
                 loss = loss / len(batches)
             trainer.accelerator.backward(loss)
             total += float(loss.detach())
-        return total
+        # All processes must stop at the same step.
+        shared = torch.tensor(total, device=trainer.args.device)
+        return float(trainer.accelerator.reduce(shared, reduction="mean"))
 
 
 def _trained(model: Any) -> list[Any]:
