@@ -156,6 +156,7 @@ async def know_model(shell: TuiFt) -> None:
 def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
     """Read and judge the data, in a thread. Raises TuiFtError for what cannot be read at all."""
     from tui_ft.data.check import Progress, check
+    from tui_ft.data.masks import loss_of
     from tui_ft.models.tokenizer import ChatTokenizer
     from tui_ft.recipe import Data
 
@@ -171,7 +172,10 @@ def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
 
     say("Reading the rows")
     limit = draft.value("train.seq_len")
-    return check(data, base=Path.cwd(), tokenizer=tokenizer, seq_len=limit, progress=progress)
+    learned = loss_of(draft.value("method.objective") or "sft")
+    return check(
+        data, base=Path.cwd(), tokenizer=tokenizer, seq_len=limit, progress=progress, loss_on=learned
+    )
 
 
 def _is_text(path: str) -> bool:

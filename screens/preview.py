@@ -89,6 +89,7 @@ def text_of(row: PreviewedRow) -> Content:
 
 def preview_rows(draft: Draft) -> list[PreviewedRow]:
     """The first rows, in a thread. Raises TuiFtError."""
+    from tui_ft.data.masks import loss_of
     from tui_ft.data.preview import previews
     from tui_ft.models.tokenizer import ChatTokenizer
     from tui_ft.recipe import Data
@@ -99,6 +100,6 @@ def preview_rows(draft: Draft) -> list[PreviewedRow]:
         base=Path.cwd(),
         tokenizer=ChatTokenizer.load(folder) if folder is not None else None,
         seq_len=draft.value("train.seq_len"),
-        loss_on=draft.value("train.loss_on") or "answers",
+        loss_on=loss_of(draft.value("method.objective") or "sft", draft.value("train.loss_on") or "answers"),
         count=_ROWS,
     )

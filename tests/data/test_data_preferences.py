@@ -13,6 +13,7 @@ from tests.data.samples import pairs
 from tui_ft.data.check import check
 from tui_ft.data.masks import Encoded, LossOn, encode, encode_rows, loss_of, prove
 from tui_ft.data.prepare import Prepared, prepare
+from tui_ft.data.preview import previews
 from tui_ft.data.rows import DatasetReport, Message, Row, Unusable
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.recipe import Data
@@ -140,3 +141,13 @@ def test_verdicts_of_one_kind_block(write_rows: WriteRows) -> None:
     (found,) = [f for f in report.findings if f.id == "one-verdict"]
     assert found.blocks
     assert found.what == "All answers are marked as good."
+
+
+def test_a_preview_shows_what_is_compared(write_rows: WriteRows, chatml: ChatTokenizer) -> None:
+    path = write_rows(judged_pairs(60))
+    settings: dict[str, Any] = {"base": path.parent, "tokenizer": chatml}
+    (shown,) = previews(Data(path=path.name), loss_on="pairs", **settings)
+    assert shown.note == "Preferred to: No, not 0."
+    path = write_rows(verdicts(60))
+    good_and_bad = previews(Data(path=path.name), loss_on="verdicts", count=2, **settings)
+    assert [one.note.partition(":")[0] for one in good_and_bad] == ["Marked as bad", "Marked as good"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -12,7 +12,7 @@ from tui_ft.data.masks import Encoded, LossOn
 from tui_ft.data.rows import Row
 from tui_ft.data.stream import judge, open_inputs
 from tui_ft.recipe import Data
-from tui_ft.text import sanitize
+from tui_ft.text import excerpt, sanitize
 
 if TYPE_CHECKING:
     from tui_ft.models.tokenizer import ChatTokenizer
@@ -56,7 +56,7 @@ def previews(
     Raises as `check` does.
     """
     main = [given for given in open_inputs(data, base) if given.part == "main"]
-    usable = (judged for judged in judge(main, data) if judged.row is not None)
+    usable = (judged for judged in judge(main, data, loss_on=loss_on) if judged.row is not None)
     chosen = [judged.row for judged in islice(usable, start, start + count) if judged.row is not None]
     if tokenizer is None:
         return [_plain(row) for row in chosen]
@@ -64,7 +64,7 @@ def previews(
 
     encodings = encode_rows(chosen, tokenizer, loss_on=loss_on)
     return [
-        preview(row, encoded, tokenizer, seq_len)
+        _with_opposite(preview(row, encoded, tokenizer, seq_len), row, loss_on)
         if isinstance(encoded, Encoded)
         else _refused(row, encoded.what)
         for row, encoded in zip(chosen, encodings, strict=True)
@@ -87,6 +87,16 @@ def preview(row: Row, encoded: Encoded, tokenizer: ChatTokenizer, seq_len: int |
     return Preview(
         row.file, row.line, tuple(pieces), len(encoded.ids), learned, states.count("cut"), encoded.note
     )
+
+
+def _with_opposite(shown: Preview, row: Row, loss_on: LossOn) -> Preview:
+    """The preview with a word on what a preference adds to the text."""
+    if loss_on == "pairs" and row.rejected is not None:
+        return replace(shown, note=f"Preferred to: {excerpt(row.rejected, 300)}")
+    if loss_on == "verdicts" and row.label is not None:
+        kind = "good: it is to become likelier" if row.label else "bad: it is to become less likely"
+        return replace(shown, note=f"Marked as {kind}")
+    return shown
 
 
 def as_text(

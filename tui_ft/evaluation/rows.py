@@ -123,7 +123,8 @@ def _records(folder: RunFolder, split: str) -> list[dict[str, Any]]:
             where=str(path),
             fix="Train again from the run's recipe.toml.",
         ) from None
-    return records
+    # An answer marked as bad is nothing to be compared with.
+    return [record for record in records if record.get("good") is not False]
 
 
 def _row(record: Mapping[str, Any], tokenizer: ChatTokenizer, seq_len: int) -> UnseenRow:
