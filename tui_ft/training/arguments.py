@@ -28,7 +28,7 @@ def batches(plan: Plan) -> tuple[int, int]:
     """
     train = plan.train
     if train.packing and plan.device == "cpu":
-        return 1, train.effective_batch
+        return 1, train.micro_batch * train.grad_accum
     return train.micro_batch, train.grad_accum
 
 
@@ -37,7 +37,7 @@ def update_steps(sequences: int, plan: Plan, max_steps: int) -> int:
     if max_steps > 0:
         return max_steps
     micro, accum = batches(plan)
-    per_epoch = max(1, math.ceil(math.ceil(sequences / micro) / accum))
+    per_epoch = max(1, math.ceil(math.ceil(sequences / (micro * plan.train.gpus)) / accum))
     return math.ceil(plan.train.epochs * per_epoch)
 
 
@@ -86,6 +86,9 @@ def sft_config(plan: Plan, output: Path, *, sequences: int, max_steps: int) -> S
         "bf16": train.precision == "bf16",
         "fp16": train.precision == "fp16",
         "use_cpu": not cuda,
+        # A token weighs the same wherever it is computed.
+        "average_tokens_across_devices": True,
+        "ddp_find_unused_parameters": False,
         "dataloader_pin_memory": cuda,
         "seed": train.seed,
         "data_seed": train.seed,

@@ -36,6 +36,7 @@ from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.trial import trial
 from tui_ft.settings import Home
 from tui_ft.text import excerpt
+from tui_ft.training import together
 from tui_ft.training.dataset import IGNORED
 from tui_ft.training.peak import PeakMeter, asked_bytes
 from tui_ft.training.trainer import Trainer
@@ -243,7 +244,8 @@ class DryRun(TrainerCallback):  # type: ignore[misc]
     def _remember(self, batch: Batch, values: dict[str, Any]) -> None:
         """Keep the measurement for the next plan on this box."""
         folder, plan, subject = self._reporter.folder, self._plan, self._subject
-        if subject is None or values["ratio"] is None or folder.path.parent.name != "runs":
+        in_home = folder.path.parent.name == "runs"
+        if subject is None or values["ratio"] is None or not in_home or not together.leads():
             return
         active = cost.active_weights(subject.dims, subject.parameters, subject.model_type)
         tried = self._as_tried(batch)

@@ -31,7 +31,7 @@ from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.signs import Signs
 from tui_ft.text import count, parameters, percent
-from tui_ft.training import dataset, dry_run, lock, longer, preference_data, result
+from tui_ft.training import dataset, dry_run, lock, longer, preference_data, result, together
 from tui_ft.training.arguments import sft_config, update_steps
 from tui_ft.training.budget import Budget
 from tui_ft.training.callbacks import LearningCheck, Pilot, Telemetry
@@ -64,7 +64,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
     recipe, plan = amended(folder.read_recipe(), folder.read_plan(), amendments.read(folder))
     base = _base_folder(plan)
     _quiet()
-    wishes = Wishes(reporter, stops, recipe, Budget(recipe, history.read(folder)))
+    wishes = together.SharedWishes(reporter, stops, recipe, Budget(recipe, history.read(folder)))
     if not resume:
         _refuse_to_overwrite(folder)
     again = False
@@ -74,7 +74,7 @@ def train(folder: RunFolder, reporter: Reporter, stops: Stops, *, resume: bool) 
         except GoBack as found:
             # Without the frames, which hold the model.
             failed = GoBack(found.what, found.step)
-        resume = go_back(folder, plan, reporter, failed) > 0
+        resume = together.lead(partial(go_back, folder, plan, reporter, failed)) > 0
         again = True
         wishes.reload()
         _free_memory()
@@ -96,14 +96,15 @@ def _attempt(
     Raises GoBack when the run has to go back to an earlier checkpoint, and what `train` raises.
     """
     past = history.read(folder)
-    checkpoint = _find_checkpoint(folder, reporter) if resume else None
-    checkpoints.sweep(folder)
-    dry_run.clear(folder)
+    checkpoint = together.lead(lambda: _find_checkpoint(folder, reporter)) if resume else None
+    together.lead(lambda: checkpoints.sweep(folder))
+    together.lead(lambda: dry_run.clear(folder))
     wishes.step = checkpoint.step if checkpoint else 0
     reporter.event("start", resumed_from=checkpoint.step if checkpoint else None)
     try:
         _enter(reporter, wishes, "preparing the data")
-        splits = _splits(folder, recipe, plan, base, reporter)
+        with together.leader_first():
+            splits = _splits(folder, recipe, plan, base, reporter)
         _enter(reporter, wishes, "loading the model")
         trainer = _trainer(folder, recipe, plan, splits, reporter, resumed=resume)
         wishes.validates = splits.validation is not None
@@ -123,12 +124,15 @@ def _attempt(
         if checkpoint is not None:
             past.teach(signs, checkpoint.step)
         _add_callbacks(trainer, pilot, reporter, signs, resumed=resume)
-        trainer.add_callback(DiskWatch(trainer, reporter, plan))
+        if together.leads():
+            trainer.add_callback(DiskWatch(trainer, reporter, plan))
+        if together.several():
+            trainer.add_callback(together.Agreement(trainer))
         _enter(reporter, wishes, "starting the first step")
         ending = _fit(trainer, pilot, recipe, wishes, checkpoint)
     except EndedEarly as early:
         ending = early.ending
-    if ending.keep and checkpoints.listed(folder):
+    if ending.keep and together.leads() and checkpoints.listed(folder):
         reporter.enter("stopping", "writing the result")
         return _keep(folder, recipe, plan, reporter, ending)
     return ending
@@ -267,7 +271,7 @@ def _trainer(
     set_seed(plan.train.seed)
     tokenizer = load_tokenizer(plan, recipe.model)
     if resumed:
-        for found in lock.check(folder, Path(plan.model_folder), tokenizer):
+        for found in together.lead(lambda: lock.check(folder, Path(plan.model_folder), tokenizer)):
             reporter.alert(
                 "versions-changed",
                 "warning",
@@ -276,7 +280,7 @@ def _trainer(
                 "that matters.",
             )
     else:
-        lock.write(folder, tokenizer, Path(plan.model_folder))
+        together.lead(lambda: lock.write(folder, tokenizer, Path(plan.model_folder)))
     model, adapters = load_trainable(plan, recipe.model, folder)
     matched = ", ".join(f"{name} × {number}" for name, number in sorted(adapters.matches.items()))
     reporter.event(
@@ -351,7 +355,8 @@ def _fit(
             trainer.progress = replace(trainer.progress, stale=0)  # a longer run is to have its chance
         pilot.evaluate_if_missed(checkpoint.step)
     prompt = Prompt(trainer, wishes)
-    trainer.add_callback(prompt)
+    if not together.several():  # a signal comes to one process, and all have to end at the same step
+        trainer.add_callback(prompt)
     try:
         trainer.train(resume_from_checkpoint=str(checkpoint.path) if checkpoint else None)
     except Interrupted:
@@ -367,7 +372,7 @@ def _fit(
         trainer.save_checkpoint()
     except NotFinite as error:
         done = int(trainer.state.global_step)
-        if rollback_possible(trainer.folder, recipe, done):
+        if together.lead(lambda: rollback_possible(trainer.folder, recipe, done)):
             raise GoBack(error.what, done) from None
         pilot.report_not_finite(error)
         raise

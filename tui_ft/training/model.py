@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,7 +53,7 @@ def load_base(plan: Plan, model: Model) -> Any:
         "use_safetensors": True,
         # Without a dtype some loaders take fp32, which doubles the memory.
         "dtype": torch.float32 if numbers(plan.method.name, plan.train.precision).weights == 4 else compute,
-        "device_map": {"": 0 if plan.device == "cuda" else "cpu"},
+        "device_map": {"": int(os.environ.get("LOCAL_RANK", 0)) if plan.device == "cuda" else "cpu"},
     }
     if plan.method.name == "qlora":
         settings["quantization_config"] = BitsAndBytesConfig(
@@ -137,7 +138,9 @@ def _check_targets(base: Any, targets: Sequence[str]) -> None:
             continue
         else:
             what = f"the model has no module called {target!r}"
-            fix = f'Did you mean {", ".join(nearest(target, short) or short)}? "all-linear" takes all of them.'
+            fix = (
+                f'Did you mean {", ".join(nearest(target, short) or short)}? "all-linear" takes all of them.'
+            )
         problems.append(Problem(what, "method.targets", fix))
     if problems:
         raise InputError(problems)
@@ -146,10 +149,14 @@ def _check_targets(base: Any, targets: Sequence[str]) -> None:
 def _no_place(base: Any, target: str, module: Any) -> str:
     """Why this kind of module gets no adapter."""
     if module is base.get_output_embeddings():
-        return f"{target} turns states into words and is computed in one piece with the loss: no adapter there"
+        return (
+            f"{target} turns states into words and is computed in one piece with the loss: no adapter there"
+        )
     if isinstance(module, torch.nn.Embedding):
         return f"{target} holds the words themselves; an adapter would store them all again"
     kind = type(module).__name__
     if any(parameter.dim() == 3 for parameter in module.parameters(recurse=False)):
-        return f"{target} ({kind}) holds all experts in one block, which adapters on linear layers do not reach"
+        return (
+            f"{target} ({kind}) holds all experts in one block, which adapters on linear layers do not reach"
+        )
     return f"{target} ({kind}) is no linear layer"

@@ -22,12 +22,16 @@ _ONLY_TO_RESUME = frozenset(
         "optimizer.pt",
         "scheduler.pt",
         "scaler.pt",
-        "rng_state.pth",
         "trainer_state.json",
         "progress.json",
         checkpoints.MANIFEST,
     )
 )
+
+
+def _only_to_resume(name: str) -> bool:
+    # Each of several processes has random numbers of its own: rng_state_0.pth, rng_state_1.pth …
+    return name in _ONLY_TO_RESUME or name.startswith("rng_state")
 
 
 def choose(folder: RunFolder, best_step: int | None) -> Checkpoint:
@@ -49,7 +53,7 @@ def keep(folder: RunFolder, chosen: Checkpoint, plan: Plan, tokenizer: Any) -> P
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir()
         for path in sorted(chosen.path.iterdir()):
-            if path.name not in _ONLY_TO_RESUME and path.is_file():
+            if not _only_to_resume(path.name) and path.is_file():
                 shutil.copy2(path, fresh / path.name)
         tokenizer.save_pretrained(str(fresh))
         _name_base(fresh / "adapter_config.json", plan)

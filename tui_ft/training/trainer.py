@@ -18,6 +18,7 @@ from tui_ft.errors import RunFailed
 from tui_ft.runs import checkpoints, room
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.folder import RunFolder
+from tui_ft.training import shares, together
 from tui_ft.training.dataset import IGNORED
 from tui_ft.training.order import ByLength
 from tui_ft.training.progress import Progress
@@ -44,6 +45,11 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def __init__(
         self, *args: Any, folder: RunFolder, keep: int, by_length: bool = False, **kwargs: Any
     ) -> None:
+        rows, settings = kwargs["train_dataset"], kwargs["args"]
+        self._rows = len(rows)
+        if together.several():
+            micro_batch = settings.per_device_train_batch_size
+            kwargs["train_dataset"] = shares.filled(rows, micro_batch, settings.world_size)
         super().__init__(*args, **kwargs)
         self.by_length = by_length
         self.folder = folder
@@ -72,29 +78,38 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
                 f"the weights became NaN or infinite at step {step}",
                 fix=f"Start again with a lower train.learning_rate, e.g. {self.args.learning_rate / 2:.1e}.",
             )
-        sealed = room.save(
-            self.folder, lambda: self._write_checkpoint(step), best_step=self.progress.best_step
-        )
-        checkpoints.prune(self.folder, keep=self.keep, best_step=self.progress.best_step)
+        best = self.progress.best_step
+        if together.several():
+            together.lead(lambda: room.make(self.folder, best_step=best))
+            sealed = self._write_checkpoint(step)
+        else:
+            sealed = room.save(self.folder, lambda: self._write_checkpoint(step), best_step=best)
+        together.lead(lambda: checkpoints.prune(self.folder, keep=self.keep, best_step=best))
         self.saved(sealed, time.monotonic() - began)
         return sealed
 
     def _write_checkpoint(self, step: int) -> Checkpoint:
-        unfinished = checkpoints.temporary(self.folder, step)
-        self.save_weights(unfinished)
-        self._save_optimizer_and_scheduler(str(unfinished))
-        self._save_scaler(str(unfinished))
-        self._save_rng_state(str(unfinished))
-        self.state.save_to_json(str(unfinished / TRAINER_STATE_NAME))
-        self.progress.write(unfinished)
+        unfinished = together.lead(lambda: checkpoints.temporary(self.folder, step))
+        together.lead(lambda: self._write_shared_state(unfinished))
+        together.every(lambda: self._save_rng_state(str(unfinished)))
         evaluated = self.progress.evaluated_step == step and self.progress.best_step == step
-        return checkpoints.seal(
-            self.folder,
-            unfinished,
-            step,
-            reason=self.reason,
-            eval_loss=self.progress.best_loss if evaluated else None,
+        return together.lead(
+            lambda: checkpoints.seal(
+                self.folder,
+                unfinished,
+                step,
+                reason=self.reason,
+                eval_loss=self.progress.best_loss if evaluated else None,
+            )
         )
+
+    def _write_shared_state(self, folder: Path) -> None:
+        """What is the same in all processes: weights, optimizer, schedule and counters."""
+        self.save_weights(folder)
+        self._save_optimizer_and_scheduler(str(folder))
+        self._save_scaler(str(folder))
+        self.state.save_to_json(str(folder / TRAINER_STATE_NAME))
+        self.progress.write(folder)
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Called by the training loop when a callback asked for it. Writes no training_args.bin."""
@@ -132,11 +147,13 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Random order, or rows of similar length together."""
+        if together.several():
+            return shares.Order(self._rows, len(self.train_dataset), self.args.data_seed)
         if not self.by_length:
             return super()._get_train_sampler(train_dataset)
-        together = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        at_once = self.args.train_batch_size * self.args.gradient_accumulation_steps
         rows = train_dataset if train_dataset is not None else self.train_dataset
-        return ByLength(rows, rows_per_update=together, seed=self.args.data_seed)
+        return ByLength(rows, rows_per_update=at_once, seed=self.args.data_seed)
 
     # -- the training step
 
@@ -183,19 +200,22 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         training are left as they were, so evaluating more or less often does not change it.
         """
         if self._evaluation_batches is None:
-            self._evaluation_batches = self.get_eval_dataloader()
+            self._evaluation_batches = (
+                shares.evaluation(self) if together.several() else self.get_eval_dataloader()
+            )
         devices = [self.args.device] if self.args.device.type == "cuda" else []
-        total, weights = 0.0, 0
+        total, weights = 0.0, 0.0
         with torch.random.fork_rng(devices=devices):
             self.model.eval()
             for batch in self._evaluation_batches:
                 if self.interrupted():
                     raise Interrupted
                 weight = self.weigh(batch)
-                if weight:
+                if weight or together.several():  # where all processes have to take part in every batch
                     loss, _, _ = self.prediction_step(self.model, batch, prediction_loss_only=True)
                     total += float(loss) * weight
                     weights += weight
+        total, weights = together.summed(total, weights)
         self._metrics["eval"].clear()
         metrics = {"eval_loss": total / weights if weights else math.nan, **self.more_metrics()}
         self.control: Any = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)

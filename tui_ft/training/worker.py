@@ -23,6 +23,7 @@ from tui_ft.runs.launch import LOCK_VARIABLE
 from tui_ft.runs.reporter import Reporter
 from tui_ft.training import restart
 from tui_ft.training.gauges import Pulse
+from tui_ft.training.several import supervise
 from tui_ft.training.signals import Stops
 
 
@@ -43,17 +44,25 @@ def main(argv: Sequence[str]) -> int:
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")  # read when huggingface_hub is imported
     inherited = os.environ.pop(LOCK_VARIABLE, None)
     try:
-        with (
-            status.hold(folder, "train", inherited=int(inherited) if inherited else None) as lock,
-            Reporter(folder, "train", pulse=Pulse()) as reporter,
-        ):
-            if not args.restarted:  # who waits for the end of this process still does
-                _watch_over(folder, reporter)
-            room.set_ballast(folder)
-            return _run(folder, reporter, stops, lock, resume=args.resume)
+        with status.hold(folder, "train", inherited=int(inherited) if inherited else None) as lock:
+            with Reporter(folder, "train", pulse=Pulse()) as reporter:
+                if not args.restarted:  # who waits for the end of this process still does
+                    _watch_over(folder, reporter)
+                room.set_ballast(folder)
+                if not _several(folder):
+                    return _run(folder, reporter, stops, lock, resume=args.resume)
+            return supervise(folder, stops, ["--resume"] if args.resume else [])
     except TuiFtError as error:
         print(f"tui-ft: {error}", file=sys.stderr)
         return int(error.exit_code)
+
+
+def _several(folder: RunFolder) -> bool:
+    """Whether the plan wants several processes; a plan that cannot be read is complained about later."""
+    try:
+        return folder.read_plan().train.gpus > 1
+    except TuiFtError:
+        return False
 
 
 def _keep_secrets() -> None:
