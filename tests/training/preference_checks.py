@@ -19,7 +19,7 @@ from trl.experimental.orpo import ORPOTrainer
 from tests.sample_plan import make_plan
 from tui_ft.planning.plan import MethodPlan, Plan
 from tui_ft.runs.folder import RunFolder
-from tui_ft.training.arguments import sft_config
+from tui_ft.training.arguments import sft_config, update_steps, warmup_steps
 from tui_ft.training.preference import PreferenceTrainer
 from tui_ft.training.preference_data import Kind, load
 
@@ -248,3 +248,68 @@ def pairs_are_cut_counted_and_left_out(folder: str, scratch: str) -> None:
     ]
     assert verdicts["mismatched_labels"][1] == [-100] * 3 + CHOSEN[0]
     assert verdicts["good"][:] == GOOD
+
+
+def nothing_is_left_to_defaults(folder: str, scratch: str) -> None:
+    """Every setting of trl and transformers that decides what is learned comes from the plan."""
+    train = replace(
+        make_plan().train,
+        learning_rate=3.3e-4,
+        weight_decay=0.07,
+        max_grad_norm=0.6,
+        warmup_steps=3,
+        micro_batch=5,
+        grad_accum=7,
+        seq_len=96,
+        gradient_checkpointing=True,
+        optimizer="adamw_8bit",
+        precision="bf16",
+        seed=77,
+        epochs=2.5,
+        neftune_alpha=4.0,
+        schedule="linear",
+    )
+    plan = replace(make_plan(), train=train, steps=40)
+    ours = sft_config(plan, Path(scratch), sequences=400, max_steps=0)
+    expected: dict[str, Any] = {
+        "learning_rate": 3.3e-4,
+        "weight_decay": 0.07,
+        "max_grad_norm": 0.6,
+        "per_device_train_batch_size": 5,
+        "per_device_eval_batch_size": 5,
+        "gradient_accumulation_steps": 7,
+        "max_length": 96,
+        "bf16": True,
+        "fp16": False,
+        "optim": "adamw_bnb_8bit",
+        "lr_scheduler_type": "linear",
+        "num_train_epochs": 2.5,
+        "max_steps": -1,
+        "seed": 77,
+        "data_seed": 77,
+        "neftune_noise_alpha": 4.0,
+        "label_smoothing_factor": 0.0,
+        "packing": False,
+        "push_to_hub": False,
+        "logging_nan_inf_filter": False,
+    }
+    assert {name: getattr(ours, name) for name in expected} == expected
+    assert ours.gradient_checkpointing or ours.activation_checkpointing
+    assert 0 < ours.warmup_steps == warmup_steps(train, 40, update_steps(400, plan, 0))
+    # A setting whose default is another than the plan's value, and is not set, would show here.
+    defaults = type(ours)(output_dir=scratch, use_cpu=True)
+    assert all(getattr(defaults, name) != value for name, value in expected.items() if name in _DECIDED)
+
+
+_DECIDED = (
+    "learning_rate",
+    "weight_decay",
+    "max_grad_norm",
+    "per_device_train_batch_size",
+    "per_device_eval_batch_size",
+    "gradient_accumulation_steps",
+    "max_length",
+    "optim",
+    "num_train_epochs",
+    "seed",
+)

@@ -75,7 +75,9 @@ def test_the_loss_is_that_of_trl(workshop: Workshop, tmp_path: Path, name: str) 
     check(workshop, name, str(workshop.model), str(tmp_path))
 
 
-@pytest.mark.parametrize("name", ["the_reference_stays", "pairs_are_cut_counted_and_left_out"])
+@pytest.mark.parametrize(
+    "name", ["the_reference_stays", "pairs_are_cut_counted_and_left_out", "nothing_is_left_to_defaults"]
+)
 def test_parts(workshop: Workshop, tmp_path: Path, name: str) -> None:
     check(workshop, name, str(workshop.model), str(tmp_path))
 
