@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tui_ft.data.check import check
-from tui_ft.data.near import own_words
+from tui_ft.data.near import own_texts
 from tui_ft.data.rows import DatasetReport
 from tui_ft.data.stream import judge, open_inputs
 from tui_ft.models.smollm2 import ready
@@ -185,7 +185,7 @@ def all_pairs_s(path: Path, number: int) -> float:
     sets: list[frozenset[tuple[bytes, ...]]] = []
     for judged in judge(given, Data(path=path.name)):
         if judged.row is not None and len(sets) < number:
-            told = list(own_words(judged.row))
+            told = b" ".join(own_texts(judged.row)).split()
             sets.append(frozenset(zip(told, told[1:], told[2:], strict=False)))
         if len(sets) == number:
             break

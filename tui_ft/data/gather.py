@@ -24,8 +24,8 @@ from tui_ft.data.tally import Tally
 from tui_ft.recipe import Data
 
 if TYPE_CHECKING:
-    from tui_ft.data.near import Hashes
     from tui_ft.models.tokenizer import ChatTokenizer
+    from tui_ft.stretches import Hashes
 
 # What is learned is proven for the first rows, and for the first row of each so many or of each portion.
 PROVEN_FIRST, PROVEN_EVERY = 200, 512

@@ -13,22 +13,21 @@ of each other, while two of them with the same content do.
 
 from __future__ import annotations
 
-import hashlib
 import re
-from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from tui_ft.data.rows import Message, Row
+from tui_ft.stretches import MOST_BYTES, stretch_hashes
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Hashes = NDArray[np.uint64]
+    from tui_ft.stretches import Hashes, Indices
+
     Signatures = NDArray[np.uint32]  # rows x PERMUTATIONS
-    Indices = NDArray[np.int64]
 
 PERMUTATIONS: Final = 64
 BAND: Final = 4
@@ -43,13 +42,12 @@ LEAST: Final = 8
 _SEED = 20
 _COMMON_SHARE = 0.02
 _LONGEST = 200_000  # characters of one text that are looked at
-_KNOWN = 300_000
 _PAIRS = 100_000
 _MIX = (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9)
 
 # Punctuation between words is left out. Signs that a formula or a program lives by stay.
 _PLAIN = bytes(
-    0x20 if chr(code) in ".,;:!?\"'()[]{}`" else ord(chr(code).lower()) if code < 0x80 else code
+    0x20 if chr(code) in ".,;:!?\"'()[]{}`\t\n\r\v\f" else ord(chr(code).lower()) if code < 0x80 else code
     for code in range(256)
 )
 _TYPOGRAPHY = (*((mark, " ") for mark in "‘’“”…«»\u00a0"), ("–", "-"), ("—", "-"))
@@ -57,13 +55,13 @@ _CJK = "\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _WORDS = re.compile(rf"[{_CJK}]|[^\W{_CJK}]+|[-+*/=<>%$#@&^~|\\]+")
 
 
-def words(text: str) -> list[bytes]:
-    """The words of a text in lower case without punctuation; characters where no blanks part words."""
-    for mark, plain in () if text.isascii() else _TYPOGRAPHY:
-        text = text.replace(mark, plain)
+def plain(text: str) -> bytes:
+    """The words of a text in lower case, parted by blanks; characters where no blanks part words."""
+    for mark, simple in () if text.isascii() else _TYPOGRAPHY:
+        text = text.replace(mark, simple)
     if text.isascii():
-        return text.encode().translate(_PLAIN).split()
-    return [word.encode("utf-8", "replace") for word in _WORDS.findall(text.casefold())]
+        return text.encode().translate(_PLAIN)
+    return " ".join(_WORDS.findall(text.casefold())).encode("utf-8", "replace")
 
 
 def said(turn: Message) -> str:
@@ -72,48 +70,72 @@ def said(turn: Message) -> str:
     return f"{turn['content']} {[call['function'] for call in calls]}" if calls else turn["content"]
 
 
-def own_words(row: Row) -> Iterator[bytes]:
-    """The words a row is compared by: those of all turns but the system's, or of its text."""
+def own_texts(row: Row) -> Iterator[bytes]:
+    """What a row is compared by, as plain texts: all turns but the system's, or its text."""
     if row.text is not None:
-        yield from words(row.text[:_LONGEST])
+        yield plain(row.text[:_LONGEST])
     for turn in row.dialogue:
         if turn["role"] != "system":
-            yield from words(said(turn)[:_LONGEST])
+            yield plain(said(turn)[:_LONGEST])
     if row.rejected is not None:
-        yield from words(row.rejected[:_LONGEST])
+        yield plain(row.rejected[:_LONGEST])
 
 
-class _Hashes(dict[bytes, int]):
-    """64 bits of a hash of each word, remembered: words come again and again."""
+def hashed(texts: Sequence[bytes]) -> tuple[Hashes, Indices]:
+    """64 bits for each word of plain texts, one text after the other, and how many words each has."""
+    import numpy as np
 
-    def __missing__(self, word: bytes) -> int:
-        if len(self) >= _KNOWN:
-            self.clear()
-        self[word] = value = int.from_bytes(hashlib.blake2b(word, digest_size=8).digest())
-        return value
+    owners: list[int] = []
+    found: list[tuple[Hashes, Indices]] = []
+    together: list[bytes] = []
+    room = MOST_BYTES
+    for owner, text in enumerate(texts):
+        for piece in _pieces(text):
+            if (room := room - len(piece) - 1) < 1:
+                found.append(_hashed(together))
+                together, room = [], MOST_BYTES - len(piece) - 1
+            together.append(piece)
+            owners.append(owner)
+    found.append(_hashed(together))
+    numbers = np.bincount(owners, np.concatenate([n for _, n in found]), len(texts)).astype(np.int64)
+    return np.concatenate([hashes for hashes, _ in found]), numbers
 
 
-_hashes = _Hashes()
+def _pieces(text: bytes) -> Iterator[bytes]:
+    """The text, or pieces of it that can be hashed at once; a word that long is cut as well."""
+    begin, most = 0, MOST_BYTES - 2
+    while len(text) - begin > most:
+        end = text.rfind(b" ", begin + 1, begin + most)
+        end = end if end > 0 else begin + most
+        yield text[begin:end]
+        begin = end
+    yield text[begin:] if begin else text
 
 
-def hashed(told: Iterable[bytes]) -> array[int]:
-    """64 bits per word."""
-    return array("Q", map(_hashes.__getitem__, told))
+def _hashed(texts: Sequence[bytes]) -> tuple[Hashes, Indices]:
+    import numpy as np
+
+    data = np.frombuffer(b" " + b" ".join(texts) + b" ", np.uint8)
+    blank = data == ord(" ")
+    edges = np.flatnonzero(blank[1:] != blank[:-1]) + 1
+    begins, ends = edges[::2], edges[1::2]
+    sizes = np.fromiter(map(len, texts), np.int64, len(texts))
+    first = np.searchsorted(begins, np.cumsum(sizes + 1) - sizes)
+    return stretch_hashes(data, begins, ends), np.diff(first, append=len(begins))
 
 
-def shingles(rows: Sequence[array[int]]) -> tuple[Hashes, Indices]:
+def shingles(words: Hashes, numbers: Indices) -> tuple[Hashes, Indices]:
     """Hashes of the runs of three words of each row, and the index of the row each belongs to.
 
-    Rows are given by the hashes of their own words.
+    `words` are the hashes of the words of all rows, `numbers` how many each row has.
     """
     import numpy as np
 
-    ids = np.frombuffer(b"".join(rows), np.uint64)
-    row_of = np.repeat(np.arange(len(rows)), np.fromiter(map(len, rows), np.int64, len(rows)))
-    if len(ids) < SHINGLE:
-        return ids[:0], row_of[:0]
+    row_of = np.repeat(np.arange(len(numbers)), numbers)
+    if len(words) < SHINGLE:
+        return words[:0], row_of[:0]
     a, b, c = (np.uint64(factor) for factor in _MIX)
-    mixed = ids[:-2] * a + (ids[1:-1] ^ (ids[1:-1] >> np.uint64(29))) * b + ids[2:] * c
+    mixed = words[:-2] * a + (words[1:-1] ^ (words[1:-1] >> np.uint64(29))) * b + words[2:] * c
     mixed ^= mixed >> np.uint64(32)
     mixed *= a
     mixed ^= mixed >> np.uint64(29)
@@ -125,28 +147,28 @@ def common_shingles(rows: Iterable[Row]) -> Hashes:
     """Shingles, sorted, that more than ten and more than 2 % of these different rows have."""
     import numpy as np
 
-    different = {hashed(own_words(row)).tobytes() for row in rows}
-    hashes, row_of = shingles([array("Q", row) for row in sorted(different)])
+    different = sorted({b" ".join(b" ".join(own_texts(row)).split()) for row in rows})
+    hashes, row_of = shingles(*hashed(different))
     once = np.unique(np.stack((hashes, row_of.astype(np.uint64))), axis=1)[0] if len(hashes) else hashes
     values, counts = np.unique(once, return_counts=True)
     return values[counts > max(FORM, _COMMON_SHARE * len(different))]
 
 
-def signatures(rows: Sequence[array[int]], common: Hashes) -> tuple[Signatures, Indices]:
-    """MinHash signatures of rows given by the hashes of their words, and how many shingles each rests on."""
+def signatures(words: Hashes, numbers: Indices, common: Hashes) -> tuple[Signatures, Indices]:
+    """MinHash signatures of rows, given as to `shingles`, and how many shingles each rests on."""
     import numpy as np
     from rensa import RMinHash
 
-    hashes, row_of = shingles(rows)
+    hashes, row_of = shingles(words, numbers)
     if len(common) and len(hashes):
         at = np.searchsorted(common, hashes)
         at[at == len(common)] = 0
         own = common[at] != hashes
         hashes, row_of = hashes[own], row_of[own]
-    counts = np.bincount(row_of, minlength=len(rows))
+    counts = np.bincount(row_of, minlength=len(numbers))
     offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.uint64)
     matrix = RMinHash.digest_matrix_from_flat_token_hashes(hashes, offsets, PERMUTATIONS, _SEED)
-    flat = np.fromiter(chain.from_iterable(matrix.to_rows()), np.uint32, len(rows) * PERMUTATIONS)
+    flat = np.fromiter(chain.from_iterable(matrix.to_rows()), np.uint32, len(numbers) * PERMUTATIONS)
     return flat.reshape(-1, PERMUTATIONS), counts
 
 

@@ -10,9 +10,9 @@ import hashlib
 import json
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tui_ft.data.near import LEAST, PERMUTATIONS, hashed, leaders, said, signatures, words
+from tui_ft.data.near import LEAST, PERMUTATIONS, hashed, leaders, plain, said, signatures
 from tui_ft.data.rows import Row
 from tui_ft.data.split import Side
 from tui_ft.data.stream import Part
@@ -22,11 +22,12 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tui_ft.data.near import Hashes, Indices, Signatures
+    from tui_ft.data.near import Signatures
+    from tui_ft.stretches import Hashes, Indices
 
 _PARTS: tuple[Part, ...] = ("main", "mix", "validation", "test")
-_BATCH = 512
-_LONGEST = 200_000
+_BATCH, _BATCH_BYTES = 512, 1 << 20
+_LONGEST = 200_000  # words of a row that are looked at for near copies
 
 
 class Prints:
@@ -38,7 +39,8 @@ class Prints:
 
     def __init__(self, common: Hashes) -> None:
         self._common = common
-        self._pending: list[array[int]] = []
+        self._pending: list[_Told] = []
+        self._pending_bytes = 0
         self._signatures: list[Signatures] = []
         self._shingles: list[Indices] = []
         self._names: list[str] = []
@@ -63,10 +65,10 @@ class Prints:
         self._lines.append(row.line)
         self._entries.append(entry)
         self._parts.append(_PARTS.index(part))
-        own, hashes = _look(row)
-        self._hashes.extend(hashes)
-        self._pending.append(hashed(own))
-        if len(self._pending) >= _BATCH:
+        told = _told(row)
+        self._pending.append(told)
+        self._pending_bytes += sum(map(len, told.texts))
+        if len(self._pending) >= _BATCH or self._pending_bytes >= _BATCH_BYTES:
             self._flush()
 
     def merge(self, other: Self, entries: int) -> None:
@@ -106,11 +108,32 @@ class Prints:
         return self._names[self._files[i]], self._lines[i]
 
     def _flush(self) -> None:
-        if self._pending:
-            found, counts = signatures(self._pending, self._common)
-            self._signatures.append(found)
-            self._shingles.append(counts)
-            self._pending = []
+        """Take the hashes and signatures of the rows that wait for it."""
+        if not self._pending:
+            return
+        import numpy as np
+
+        rows = self._pending
+        words, numbers = hashed([text for told in rows for text in told.texts])
+        ends = np.cumsum(numbers).tolist()
+        raw, begin, number = words.tobytes(), 0, 0
+        for told in rows:
+            parts: list[bytes] = []
+            for _ in told.texts:
+                parts.append(raw[8 * begin : 8 * ends[number]])
+                begin, number = ends[number], number + 1
+            self._hashes.extend(told.hashes(parts))
+        own = np.fromiter((flag for told in rows for flag in told.own), np.bool_, len(numbers))
+        firsts = np.cumsum([0, *[len(told.texts) for told in rows[:-1]]])
+        owned = np.add.reduceat(numbers * own, firsts)
+        words = words[np.repeat(own, numbers)]
+        if owned.max() > _LONGEST:
+            place = np.arange(len(words)) - np.repeat(np.cumsum(owned) - owned, owned)
+            words, owned = words[place < _LONGEST], np.minimum(owned, _LONGEST)
+        found, counts = signatures(words, owned, self._common)
+        self._signatures.append(found)
+        self._shingles.append(counts)
+        self._pending, self._pending_bytes = [], 0
 
 
 class Likeness:
@@ -295,28 +318,42 @@ def _indices(rows: NDArray[np.bool_]) -> list[int]:
     return [int(i) for i in np.flatnonzero(rows)]
 
 
-def _look(row: Row) -> tuple[list[bytes], tuple[int, int, int, int]]:
-    """The words a row is compared by, and its four hashes."""
-    own: list[bytes] = []
-    parts: list[bytes] = []
-    for turn in row.dialogue:
-        text = said(turn)
-        told = words(text)
-        # A turn of signs alone, such as "???", has no words: it is compared as it is.
-        parts.append(b" ".join(told) or text.strip().encode())
-        if turn["role"] != "system":
-            own += told
+class _Told(NamedTuple):
+    """What a row says: plain texts, which of them are its own, and its tools as JSON."""
+
+    id: int
+    texts: list[bytes]
+    own: list[bool]
+    tools: list[bytes]
+    asked: int  # how many of the texts come before the answer
+    open_ended: bool  # no two answers contradict each other
+
+    def hashes(self, parts: Sequence[bytes]) -> tuple[int, int, int, int]:
+        """Of the row, of all its words, of those of the question and of the answer; `parts` stand for the
+        words of the texts."""
+        asked = [*parts[: self.asked], *self.tools]
+        answer = 0 if self.open_ended else _hash(parts[-1:])
+        return self.id, _hash([*parts, *self.tools]), _hash(asked), answer
+
+
+def _told(row: Row) -> _Told:
+    turns = row.dialogue
+    said_all = [said(turn) for turn in turns]
+    own = [turn["role"] != "system" for turn in turns]
     for part in (row.text, row.rejected):
         if part is not None:
-            told = words(part)
-            parts.append(b" ".join(told) or part.strip().encode())
-            own += told
+            said_all.append(part)
+            own.append(True)
+    texts = [plain(text) for text in said_all]
+    for i, text in enumerate(texts):
+        if not text or text.isspace():
+            # A turn of signs alone, such as "???", has no words: it is compared as it is.
+            texts[i], own[i] = said_all[i].encode(), False
     tools = [json.dumps(row.tools, sort_keys=True).encode()] if row.tools else []
     # Two preferences for one question, and two documents that begin alike, contradict nothing.
     open_ended = row.text is not None or row.chosen is not None or row.label is not None
-    question = parts if row.text is not None else [*parts[: len(row.dialogue) - 1], *tools]
-    answer = 0 if open_ended else _hash([parts[-1]])
-    return own[:_LONGEST], (int(row.id, 16), _hash([*parts, *tools]), _hash(question), answer)
+    asked = len(texts) if row.text is not None else len(turns) - 1
+    return _Told(int(row.id, 16), texts, own, tools, asked, open_ended)
 
 
 def _hash(parts: Sequence[bytes]) -> int:
