@@ -86,7 +86,9 @@ def cut_short(run: RunFolder, steps: int) -> None:
     shutil.rmtree(run.adapter)
     lines = run.events.read_bytes().splitlines(keepends=True)
     found = (json.loads(line) for line in lines)
-    last = next(i for i, event in enumerate(found) if event.get("step") == steps + 1 or event["kind"] == "artefact")
+    last = next(
+        i for i, event in enumerate(found) if event.get("step") == steps + 1 or event["kind"] == "artefact"
+    )
     run.events.write_bytes(b"".join(lines[:last]))
     document = json.loads(run.status().read_text())
     run.status().write_text(json.dumps({**document, "state": "training", "step": steps, "message": ""}))

@@ -75,17 +75,19 @@ def clock(step: int, seconds: float) -> None:
 
 
 def ballast(step: int, path: str) -> None:
-    """Somebody fills the file system that `path` lies on."""
+    """From this step on somebody fills the file system that `path` lies on, whatever is freed there."""
 
     def fill() -> None:
-        with Path(path).open("wb", buffering=0) as file:
+        with Path(path).open("ab", buffering=0) as file:
             try:
                 while True:
                     file.write(bytes(1 << 12))
             except OSError:
                 return
 
-    _at_step(step, fill)
+    _before(
+        Trainer, "training_step", lambda trainer: fill() if trainer.state.global_step >= step - 1 else None
+    )
 
 
 def file_limit(step: int, size: int) -> None:
@@ -130,7 +132,11 @@ def death_in_save(step: int, place: str) -> None:
             _before(checkpoints.shutil, "rmtree", die_of("-old"))
         case "while the same step is there already":
             both = (f"step-{step}", f".saving-step-{step}-{os.getpid()}")
-            _before(checkpoints.shutil, "rmtree", lambda path: die() if path.name in both and path.exists() else None)
+            _before(
+                checkpoints.shutil,
+                "rmtree",
+                lambda path: die() if path.name in both and path.exists() else None,
+            )
         case _:
             raise ValueError(place)
 

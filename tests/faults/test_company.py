@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -60,6 +59,7 @@ def test_settings_out_of_bounds(workshop: Workshop, whole: RunFolder) -> None:
     wait_for_step(run, 2)
     for number, values in enumerate(({"train.learning_rate": -1}, {"train.seed": 1}, {"x": "\x1b[2J"})):
         path = run.control / f"{number}.json"
+        path.parent.mkdir(exist_ok=True)
         path.with_name(".whole").write_text(json.dumps({"request": "set", "values": values}))
         path.with_name(".whole").rename(path)
     assert workshop.wait(pid) == 0, log_of(run)
@@ -76,10 +76,9 @@ def test_two_viewers_killed(workshop: Workshop, whole: RunFolder) -> None:
     pid = workshop.start(run)
     wait_for_step(run, 2)
     os.kill(pid, signal.SIGSTOP)  # the run waits for the viewers to start, not the other way round
-    home = run.path.parents[1].parent
-    shutil.copytree(run.path.parents[1], home / "tui-ft", dirs_exist_ok=True, symlinks=True)
-    command = [sys.executable, "-m", "tui_ft", "--home", str(run.path.parents[1]), "watch", run.id]
-    with Terminal(command, home) as first, Terminal(command, home) as second:
+    home = run.path.parents[1]
+    command = [sys.executable, "-m", "tui_ft", "--home", str(home), "watch", run.id]
+    with Terminal(command, home.parent) as first, Terminal(command, home.parent) as second:
         first.read_until("step 2")
         second.read_until("step 2")
         os.kill(pid, signal.SIGCONT)

@@ -22,7 +22,9 @@ HOUR = 3600.0
 def _finite(folder: Path) -> bool:
     import numpy as np
 
-    return all(bool(np.isfinite(array).all()) for array in load_file(folder / "adapter_model.safetensors").values())
+    return all(
+        bool(np.isfinite(array).all()) for array in load_file(folder / "adapter_model.safetensors").values()
+    )
 
 
 @pytest.mark.parametrize("what", ["gradient", "weight"])

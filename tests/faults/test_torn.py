@@ -84,7 +84,9 @@ def test_resume_past_torn_checkpoints(
     assert_same(run, whole)
 
 
-def test_empty_newest_checkpoint(workshop: Workshop, dense: RunFolder, whole: RunFolder, tmp_path: Path) -> None:
+def test_empty_newest_checkpoint(
+    workshop: Workshop, dense: RunFolder, whole: RunFolder, tmp_path: Path
+) -> None:
     """A checkpoint folder with nothing in it and a file of that name: both passed over, bit for bit."""
     run = copied(dense, tmp_path)
     cut_short(run, 20)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from array import array
 from dataclasses import dataclass, field
 
-from tui_ft.runs.events import Event, EventReader, is_kind
+from tui_ft.runs.events import Event, EventReader, is_kind, moment
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.readings import number
 from tui_ft.runs.signs import Signs, Step
+from tui_ft.runs.worked import Worked
 
 
 @dataclass(slots=True)
@@ -49,22 +50,24 @@ def read(folder: RunFolder) -> History:
     """The history of a run; an empty one when it has none. Only the lines that matter are parsed."""
     history = History()
     reader = EventReader(folder.events)
-    attempt: float | None = None
-    last = b""
+    worked = Worked()
     for line in reader.lines():
+        at = moment(line)
         if is_kind(line, b"start") and (event := _of_training(reader, line)):
-            history.worked_s += _seconds(attempt, _moment(reader, last))
-            attempt = number(event.get("t"))
-            history.began = history.began or attempt
+            worked.begin(at)
+            history.began = history.began or at
             resumed = event.get("resumed_from")
             history.cut(resumed if isinstance(resumed, int) else 0)
-        elif is_kind(line, b"end") and (event := _of_training(reader, line)):
-            history.worked_s += _seconds(attempt, number(event.get("t")))
-            attempt = None
+            continue
+        if is_kind(line, b"phase") and not _of_training(reader, line):
+            worked.leave()
+        elif at is not None:
+            worked.hear(at)
+        if is_kind(line, b"end"):
+            worked.leave()
         elif is_kind(line, b"step") or is_kind(line, b"eval"):
             _take(history, reader.parse(line))
-        last = line or last
-    history.worked_s += _seconds(attempt, _moment(reader, last))
+    history.worked_s = worked.seconds
     return history
 
 
@@ -83,12 +86,3 @@ def _take(history: History, event: Event | None) -> None:
 def _of_training(reader: EventReader, line: bytes) -> Event | None:
     event = reader.parse(line)
     return event if event and event.get("job", "train") == "train" else None
-
-
-def _moment(reader: EventReader, line: bytes) -> float | None:
-    event = reader.parse(line)
-    return number(event.get("t")) if event else None
-
-
-def _seconds(began: float | None, ended: float | None) -> float:
-    return max(0.0, ended - began) if began is not None and ended is not None else 0.0

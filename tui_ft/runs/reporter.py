@@ -92,7 +92,7 @@ class Reporter:
 
     def _write(self, *, durable: bool = False) -> None:
         with self._guard:
-            self._status = replace(self._status, heartbeat=time.time())
+            self._status = replace(self._status, heartbeat=time.time(), beat=time.monotonic())
             status.write(self.folder, self._status, durable=durable)
 
     def _beat(self) -> None:

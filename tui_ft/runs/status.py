@@ -56,6 +56,7 @@ class Status:
     process: str = ""  # identity of that process, see `process_identity`
     started: float | None = None
     heartbeat: float | None = None
+    beat: float | None = None  # the heartbeat by this machine's monotonic clock, which nobody sets
     step: int = 0
     steps: int | None = None
     phase: str = ""  # what it is doing, in words
@@ -133,10 +134,17 @@ def reality(folder: RunFolder, job: Job = "train", *, now: float | None = None) 
     if status is None:
         unread = folder.status(job).exists()
         status = Status("starting" if alive or unread else "queued", job)
-    moment = time.time() if now is None else now
-    silent = moment - status.heartbeat if status.heartbeat is not None else None
+    silent = _silent_s(status, now)
     worrying = alive and status.working and silent is not None and silent > SILENT_AFTER_S
     return Reality(status, alive, silent if worrying else None)
+
+
+def _silent_s(status: Status, now: float | None) -> float | None:
+    """Seconds since the last heartbeat, by the monotonic clock where worker and reader share one."""
+    shared = status.pid is not None and process_runs(status.pid, status.process)
+    if now is None and shared and status.beat is not None:
+        return time.monotonic() - status.beat
+    return None if status.heartbeat is None else (time.time() if now is None else now) - status.heartbeat
 
 
 def alive(folder: RunFolder) -> bool:
@@ -282,6 +290,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "process": (str,),
     "started": (int, float),
     "heartbeat": (int, float),
+    "beat": (int, float),
     "step": (int,),
     "steps": (int,),
     "phase": (str,),

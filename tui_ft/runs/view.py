@@ -15,8 +15,9 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from tui_ft.runs import changes, countdown
+from tui_ft.runs import changes, copies, countdown
 from tui_ft.runs.artefacts import Artefact, artefacts
+from tui_ft.runs.copies import Copied
 from tui_ft.runs.curves import Curve, CurveBuilder
 from tui_ft.runs.events import Event, EventReader, is_kind
 from tui_ft.runs.folder import Job, RunFolder, list_runs
@@ -24,6 +25,7 @@ from tui_ft.runs.idle import ENDED, still_billing
 from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
 from tui_ft.runs.status import Reality, State, reality, same_boot
 from tui_ft.runs.trial import Trial, trial
+from tui_ft.runs.worked import Worked
 from tui_ft.settings import Home
 from tui_ft.text import excerpt, sanitize
 
@@ -84,6 +86,7 @@ class RunView:
     changes: dict[str, Any] = field(default_factory=dict)  # settings changed in the run, by recipe key
     ahead: int | None = None  # runs before it in its queue, None when it is in none
     shutdown_at: float | None = None  # the box is ended then, unless somebody calls it off
+    copies: tuple[Copied, ...] = ()  # what is off this box, by target
     bell: bool = False  # the recipe asks for a bell at the end and at errors
 
 
@@ -114,10 +117,8 @@ class RunWatcher:
         self._step_seconds: deque[float] = deque(maxlen=_TIMED_STEPS)
         self._eval_seconds: deque[float] = deque(maxlen=8)
         self._started: float | None = None
-        self._attempt: float | None = None  # when the process now or last at work began
-        self._spent = 0.0  # seconds of earlier attempts
+        self._worked = Worked()
         self._trial: Trial | None = None
-        self._heard: float | None = None  # time of the last event of the training
 
     def poll(self, *, now: float | None = None) -> RunView:
         """The run as its files say now."""
@@ -127,7 +128,7 @@ class RunWatcher:
             self._plan = _read_json(self.folder.plan)
             self._recipe = _read_toml(self.folder.recipe)
         self._changes = changes.latest(self.folder)
-        realities = {job: reality(self.folder, job, now=moment) for job in JOBS}
+        realities = {job: reality(self.folder, job, now=now) for job in JOBS}
         job: Job = next((job for job in JOBS if realities[job].alive), "train")
         current = realities[job]
         status = current.status
@@ -186,6 +187,7 @@ class RunWatcher:
             changes=dict(self._changes),
             ahead=queued.total if queued else None,
             shutdown_at=counting.at if counting else None,
+            copies=copies.read(self.folder),
             bell=_section(self._recipe, "notify").get("bell") is True,
         )
 
@@ -240,8 +242,9 @@ class RunWatcher:
                 self._host = host(event)
         if at and event.get("job", "train") == "train":
             self._started = self._started or at
-            self._attempt = self._attempt or at
-            self._heard = at
+            self._worked.hear(at)
+        if event["kind"] == "end" or event.get("job", "train") != "train":
+            self._worked.leave()
         text = event.get("text")
         if isinstance(text, str) and text:
             # What a job found is often also how it ends; once is enough.
@@ -262,9 +265,7 @@ class RunWatcher:
         if self._last_step.get("step", 0) > step:
             self._last_step = {}
         self._step_seconds.clear()
-        if self._attempt is not None and self._heard is not None:
-            self._spent += max(0.0, self._heard - self._attempt)
-        self._attempt = at or None
+        self._worked.begin(at or None)
 
     def _take_step(self, event: Event) -> None:
         step = event.get("step")
@@ -291,10 +292,10 @@ class RunWatcher:
 
     def _elapsed(self, training: Reality, now: float) -> float | None:
         """Seconds a process worked on the training; the time between a stop and a resume is left out."""
-        if self._attempt is None:
+        if self._started is None:
             return None
-        end = now if training.alive else training.status.heartbeat or self._heard
-        return self._spent + max(0.0, (end or self._attempt) - self._attempt)
+        until = now if training.alive else training.status.heartbeat
+        return self._worked.seconds + (self._worked.since(until) if until else 0.0)
 
     def _eta(self, current: Reality, step: int, steps: Any) -> tuple[float, float] | None:
         """Seconds left, from the middle half of recent step times, and evaluations still to come."""
@@ -356,6 +357,7 @@ def show_json(run: RunView) -> dict[str, Any]:
         "changes": dict(run.changes),
         "ahead": run.ahead,
         "shutdown_at": run.shutdown_at,
+        "copies": [copies.document(copied) for copied in run.copies],
         "jobs": dict(run.jobs),
         "curves": {
             name: {"steps": list(curve.steps), "values": list(curve.values)}
