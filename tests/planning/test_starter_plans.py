@@ -66,6 +66,7 @@ def test_the_listing_finds_them_all() -> None:
         ("continued-pretraining", "lora", 16, 2048),
         ("full-small", "full", 12, 1024),
         ("large-model-qlora", "qlora", 48, 2048),
+        ("preferences-dpo", "lora", 16, 1024),
     ],
 )
 def test_what_the_head_comment_says_it_needs_is_enough(name: str, method: str, gib: int, seq: int) -> None:

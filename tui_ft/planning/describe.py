@@ -119,12 +119,14 @@ def settings(plan: Plan) -> list[Setting]:
         _setting("optimizer", train.optimizer, because, "train.optimizer"),
         _setting("precision", train.precision, because, "train.precision"),
         _setting("loss on", train.loss_on, because, "train.loss_on"),
+        _setting("beta", shown(method.beta), because, "method.beta"),
         _setting("evaluate", f"every {train.eval_every:,}", because, "train.eval_every"),
         _setting("stop early", shown(train.early_stopping), because, "train.early_stopping"),
     ]
-    if method.name == "full":
-        return [line for line in lines if line.label not in ("rank", "alpha", "dropout")]
-    return lines
+    idle = {"rank", "alpha", "dropout"} if method.name == "full" else set()
+    # What dpo and kto learn from is the comparison, whatever loss_on says.
+    idle |= {"beta"} if not method.preference else set() if method.objective == "orpo" else {"loss on"}
+    return [line for line in lines if line.label not in idle]
 
 
 def plan_lines(plan: Plan, *, width: int = 80, ascii: bool = False) -> list[str]:  # noqa: A002
