@@ -205,6 +205,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "save": ("save a checkpoint now and go on", _run),
     "validate": ("compute the validation loss now and go on", _run),
     "set": ("change a setting of a run while it trains", _set),
+    "copy": ("bring what is not off this box yet to where the recipe says", _run),
     "eval": ("base against tuned on rows neither has seen", _run),
     "chat": ("talk to the base or the tuned model", _run),
     "merge": ("merge the adapter into the base, and check it", _run),

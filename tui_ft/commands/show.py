@@ -50,6 +50,8 @@ def describe(shown: RunView) -> Iterator[str]:
             yield f"  {line}"
     for alert in shown.alerts:
         yield f"  ! {alert.what} {alert.action}"
+    for copied in shown.copies:
+        yield f"  {copied.words()}"
     for artefact in shown.artefacts:
         yield f"  {artefact.kind:10} {artefact.path} ({size(artefact.bytes)})"
     yield f"  {shown.dir}"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from tui_ft.errors import TuiFtError
 from tui_ft.recipe import Recipe
-from tui_ft.runs import control, countdown, status
+from tui_ft.runs import control, copies, countdown, status
 from tui_ft.runs.countdown import Countdown
 from tui_ft.runs.events import EventLog, EventReader, is_kind
 from tui_ft.runs.folder import RunFolder, list_runs
@@ -107,12 +107,6 @@ def others_at_work(folder: RunFolder) -> list[str]:
     ]
 
 
-def nothing_to_copy(folder: RunFolder) -> str:
-    """Runs are kept on this box alone, so ending it loses nothing that was promised elsewhere."""
-    del folder
-    return ""
-
-
 class After:
     """One end of one run, and what follows it."""
 
@@ -122,7 +116,7 @@ class After:
         recipe: Recipe,
         found: RunView,
         events: EventLog,
-        unsafe: Unsafe = nothing_to_copy,
+        unsafe: Unsafe = copies.unsafe,
     ) -> None:
         self._folder = folder
         self._limits = recipe.limits

@@ -16,7 +16,7 @@ from typing import TextIO, cast
 
 from tui_ft.errors import ExitCode, TuiFtError
 from tui_ft.redact import Redacting
-from tui_ft.runs import checkpoints, finish, room, status
+from tui_ft.runs import checkpoints, copier, finish, room, status
 from tui_ft.runs.diagnosis import explain, is_disk_full, is_out_of_memory
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.launch import LOCK_VARIABLE
@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
             with Reporter(folder, "train", pulse=Pulse()) as reporter:
                 if not args.restarted:  # who waits for the end of this process still does
                     _watch_over(folder, reporter)
+                _begin_copies(folder, reporter)
                 room.set_ballast(folder)
                 if not _several(folder):
                     return _run(folder, reporter, stops, lock, resume=args.resume)
@@ -81,6 +82,16 @@ def _watch_over(folder: RunFolder, reporter: Reporter) -> None:
             "warning",
             "Nothing will follow the end of this run",
             f"It could not be set up: {error}",
+        )
+
+
+def _begin_copies(folder: RunFolder, reporter: Reporter) -> None:
+    """Start what copies this run off the box; the training goes on without it all the same."""
+    try:
+        copier.begin(folder)
+    except (TuiFtError, OSError) as error:
+        reporter.alert(
+            "no-copies", "error", "This run is not copied off the box", f"The copier did not start: {error}"
         )
 
 
