@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Literal, Self
 
 from tui_ft.errors import TuiFtError
-from tui_ft.runs import status
+from tui_ft.runs import killed, status
 from tui_ft.runs.events import EventLog
 from tui_ft.runs.folder import Job, RunFolder
 from tui_ft.runs.status import HEARTBEAT_S, State, Status
@@ -41,7 +41,18 @@ class Reporter:
         pid = os.getpid()
         self.folder = folder
         self.events = EventLog(folder.events)
-        self._status = Status("starting", job, pid, status.process_identity(pid), now, now, phase="starting")
+        counter = killed.counter()
+        self._status = Status(
+            "starting",
+            job,
+            pid,
+            status.process_identity(pid),
+            now,
+            now,
+            phase="starting",
+            oom_counter=str(counter or ""),
+            oom_kills=killed.kills(counter) if counter else None,
+        )
         self._guard = threading.Lock()
         self._pulse = pulse
         self._done = threading.Event()

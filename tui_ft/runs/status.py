@@ -66,6 +66,8 @@ class Status:
     best_loss: float | None = None
     done: int = 0  # progress inside the phase, e.g. rows answered
     total: int | None = None
+    oom_counter: str = ""  # file that counts kills for want of memory in the process' cgroup
+    oom_kills: int | None = None  # what it said when the process began
 
     @property
     def working(self) -> bool:
@@ -300,6 +302,8 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     "best_loss": (int, float),
     "done": (int,),
     "total": (int,),
+    "oom_counter": (str,),
+    "oom_kills": (int,),
 }
 
 

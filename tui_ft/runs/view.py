@@ -22,8 +22,9 @@ from tui_ft.runs.curves import Curve, CurveBuilder
 from tui_ft.runs.events import Event, EventReader, is_kind
 from tui_ft.runs.folder import Job, RunFolder, list_runs
 from tui_ft.runs.idle import ENDED, still_billing
+from tui_ft.runs.killed import Cause, why
 from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
-from tui_ft.runs.status import Reality, State, reality, same_boot
+from tui_ft.runs.status import Reality, State, Status, reality, same_boot
 from tui_ft.runs.trial import Trial, trial
 from tui_ft.runs.worked import Worked
 from tui_ft.settings import Home
@@ -104,6 +105,7 @@ class RunWatcher:
         self._plan: dict[str, Any] = {}
         self._recipe: dict[str, Any] = {}
         self._changes: dict[str, Any] = {}
+        self._causes: tuple[Status, Cause | None] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -138,7 +140,8 @@ class RunWatcher:
         if status.best_step is not None and status.best_loss is not None:
             best = Best(status.best_step, status.best_loss)
         steps = status.steps or realities["train"].status.steps or self._plan.get("steps")
-        message = sanitize(current.message)
+        cause = self._cause(current)
+        message = sanitize(cause.what if cause else current.message)
         elapsed = self._elapsed(realities["train"], moment)
         price = number(_section(self._recipe, "limits").get("price_per_hour")) or None
         price = number(self._changes.get("limits.price_per_hour")) or price
@@ -154,7 +157,7 @@ class RunWatcher:
             alive=current.alive,
             phase=sanitize(status.phase),
             message=message,
-            fix=self._way_out(current, job),
+            fix=sanitize(cause.fix) if cause else self._way_out(current, job),
             pid=status.pid,
             step=step,
             steps=steps if isinstance(steps, int) else None,
@@ -190,6 +193,15 @@ class RunWatcher:
             copies=copies.read(self.folder),
             bell=_section(self._recipe, "notify").get("bell") is True,
         )
+
+    def _cause(self, current: Reality) -> Cause | None:
+        """What ended a lost process, looked for once."""
+        status = current.status
+        if current.state != "lost" or status.state == "queued":
+            return None
+        if self._causes is None or self._causes[0] != status:
+            self._causes = (status, why(self.folder, status))
+        return self._causes[1]
 
     def _way_out(self, current: Reality, job: Job) -> str:
         if current.state != "lost" or job != "train":
