@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import resource
+import shutil
 import signal
 import sys
 import time
@@ -114,12 +115,18 @@ def death_in_save(step: int, place: str) -> None:
     def die_of(path_ends: str) -> Callable[..., None]:
         return lambda path, *_: die() if str(path).endswith(path_ends) else None
 
+    def tear(_: Trainer, folder: Path) -> None:
+        if armed[0]:
+            for path in folder.glob("*.safetensors"):
+                os.truncate(path, path.stat().st_size // 2)
+            die()
+
     _before(Trainer, "save_checkpoint", arm)
     match place:
         case "before the weights":
             _before(Trainer, "save_weights", die)
         case "half the weights":
-            _after(Trainer, "save_weights", lambda _, folder: _tear(folder) or die() if armed[0] else None)
+            _after(Trainer, "save_weights", tear)
         case "before the random states":
             _before(Trainer, "_save_rng_state", die)
         case "while hashing":
@@ -129,11 +136,11 @@ def death_in_save(step: int, place: str) -> None:
         case "before the old one is removed":
             _before(checkpoints, "prune", die)
         case "while the old one is removed":
-            _before(checkpoints.shutil, "rmtree", die_of("-old"))
+            _before(shutil, "rmtree", die_of("-old"))
         case "while the same step is there already":
             both = (f"step-{step}", f".saving-step-{step}-{os.getpid()}")
             _before(
-                checkpoints.shutil,
+                shutil,
                 "rmtree",
                 lambda path: die() if path.name in both and path.exists() else None,
             )
@@ -155,11 +162,6 @@ def signalled(where: str, step: int, number: int) -> None:
             os.kill(os.getpid(), number)
 
     _before(Trainer, method, send)
-
-
-def _tear(folder: Path) -> None:
-    for path in folder.glob("*.safetensors"):
-        os.truncate(path, path.stat().st_size // 2)
 
 
 def _at_step(step: int, happen: Callable[[], None]) -> None:

@@ -91,7 +91,8 @@ def test_two_viewers_killed(workshop: Workshop, whole: RunFolder) -> None:
 
 
 def test_two_watchers_agree(workshop: Workshop) -> None:
-    """Two watchers, one from the first step on and one at the end, while the run works: they show the same."""
+    """Two watchers, one from the first step on and one at the end, while the run works: they show the
+    same."""
     run = workshop.run(**SETTINGS)
     early = RunWatcher(run)
     pid = workshop.start(run)
@@ -103,7 +104,8 @@ def test_two_watchers_agree(workshop: Workshop) -> None:
 
 
 def test_lock_of_a_dead_process(workshop: Workshop, whole: RunFolder) -> None:
-    """The lock file of a process that is long gone, whose id another process has now: it holds nobody up."""
+    """The lock file of a process that is long gone, whose id another process has now: it holds nobody
+    up."""
     run = workshop.run(**SETTINGS)
     somebody = status.process_identity(os.getpid()).rpartition("/")[0] + "/1"
     run.alive.write_text(json.dumps({"job": "train", "pid": os.getpid(), "process": somebody}))
@@ -116,8 +118,8 @@ def test_two_starts_at_once(workshop: Workshop, whole: RunFolder) -> None:
     """Four starts of one run at once: one trains, the others are refused, the result is that of one."""
     run = workshop.run(**SETTINGS)
     pids = [workshop.start(run) for _ in range(4)]
+    wait_for_step(run, 1)
     with pytest.raises(InputError, match="already training"):
-        wait_for_step(run, 1)
         launch.start(run, "train")
     codes = sorted(workshop.wait(pid) for pid in pids)
     assert codes == [0, 2, 2, 2], log_of(run)

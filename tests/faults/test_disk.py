@@ -20,8 +20,8 @@ MB = 1 << 20
 
 
 def test_disk_full_for_checkpoints(workshop: Workshop, whole: RunFolder) -> None:
-    """A real file system gets full in the middle of a save: paused, what was saved is whole, goes on exactly
-    once there is room."""
+    """A real file system gets full in the middle of a save: paused, what was saved is whole, goes on
+    exactly once there is room."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     with small_disk(run.checkpoints, 2 * MB) as disk:
         fault = ["ballast", 8, str(disk / "others.bin")]
@@ -40,8 +40,8 @@ def test_disk_full_for_checkpoints(workshop: Workshop, whole: RunFolder) -> None
 
 
 def test_disk_full_for_everything(workshop: Workshop, whole: RunFolder) -> None:
-    """The disk with the whole run gets full, events and status included: it still says so with its last words,
-    and goes on exactly."""
+    """The disk with the whole run gets full, events and status included: it still says so with its last
+    words, and goes on exactly."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     saved = run.path.with_name("aside")
     shutil.move(run.path, saved)
@@ -60,8 +60,8 @@ def test_disk_full_for_everything(workshop: Workshop, whole: RunFolder) -> None:
 
 
 def test_writes_torn_by_a_limit(workshop: Workshop, whole: RunFolder) -> None:
-    """A size limit (RLIMIT_FSIZE, as a quota) tears a write in the middle: no torn checkpoint is left, goes on
-    exactly."""
+    """A size limit (RLIMIT_FSIZE, as a quota) tears a write in the middle: no torn checkpoint is left, goes
+    on exactly."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     assert suffer(workshop, run, faults=[["file_limit", 8, 30_000]]) in (0, 3), log_of(run)
     found = view(run)
@@ -73,8 +73,8 @@ def test_writes_torn_by_a_limit(workshop: Workshop, whole: RunFolder) -> None:
 
 
 def test_checkpoints_folder_becomes_read_only(workshop: Workshop, whole: RunFolder) -> None:
-    """checkpoints/ turns read-only while the run works: it fails in a sentence, nothing saved is lost, goes on
-    exactly."""
+    """checkpoints/ turns read-only while the run works: it fails in a sentence, nothing saved is lost, goes
+    on exactly."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     pid = workshop.start(run)
     wait_for_step(run, 5)
@@ -99,8 +99,8 @@ def test_run_folder_is_read_only(workshop: Workshop) -> None:
 
 
 def test_run_folder_becomes_read_only(workshop: Workshop, whole: RunFolder, tmp_path: Path) -> None:
-    """The whole run folder turns read-only while the run works: viewers see it lost or failed, no checkpoint is
-    torn, goes on exactly."""
+    """The whole run folder turns read-only while the run works: viewers see it lost or failed, no
+    checkpoint is torn, goes on exactly."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     pid = start(workshop, run, faults=[])
     wait_for_step(run, 5)

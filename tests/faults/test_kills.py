@@ -10,7 +10,7 @@ import time
 import psutil
 import pytest
 
-from tests.faults.conftest import EVERY_STEP, SETTINGS, STEPS, assert_same, start, suffer
+from tests.faults.conftest import EVERY_STEP, SETTINGS, STEPS, assert_same, suffer
 from tests.training.conftest import Workshop, events, log_of, state_of, wait_for_step, wait_until
 from tui_ft.runs import checkpoints, status
 from tui_ft.runs.folder import RunFolder
@@ -22,7 +22,8 @@ CYCLES = 100
 
 
 def test_kill_at_random_instants(workshop: Workshop, whole: RunFolder) -> None:
-    """`kill -9` at four random instants: the run goes on each time, at most one save behind, bit for bit."""
+    """`kill -9` at four random instants: the run goes on each time, at most one save behind, bit for
+    bit."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     chance = random.Random(1)
     for step in (2, 7, 13, 20):
@@ -41,7 +42,8 @@ def test_kill_at_random_instants(workshop: Workshop, whole: RunFolder) -> None:
 
 
 def test_kill_inside_a_save(workshop: Workshop, whole: RunFolder) -> None:
-    """`kill -9` at seven places inside a save and while the result is copied: the run goes on from a whole checkpoint, bit for bit."""
+    """`kill -9` at seven places inside a save and while the result is copied: the run goes on from a whole
+    checkpoint, bit for bit."""
     places = (
         ("before the weights", 3),
         ("half the weights", 5),
@@ -83,7 +85,8 @@ def test_kill_while_the_same_step_is_saved_again(workshop: Workshop, whole: RunF
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_between_steps(workshop: Workshop, whole: RunFolder, number: signal.Signals) -> None:
-    """SIGTERM (a spot machine is taken away) or SIGINT: saved at the next step and stopped; goes on exactly."""
+    """SIGTERM (a spot machine is taken away) or SIGINT: saved at the next step and stopped; goes on
+    exactly."""
     run = workshop.run(**SETTINGS)
     pid = workshop.start(run)
     wait_for_step(run, 7)
@@ -131,7 +134,8 @@ def test_process_frozen(workshop: Workshop, whole: RunFolder) -> None:
 
 @pytest.mark.slow
 def test_a_hundred_kills(workshop: Workshop, whole: RunFolder) -> None:
-    """A hundred runs killed with `kill -9` at random instants and resumed: a hundred times the same bits."""
+    """A hundred runs killed with `kill -9` at random instants and resumed: a hundred times the same
+    bits."""
     chance = random.Random(20)
     began = time.monotonic()
     assert workshop.train(workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)) == 0
@@ -146,4 +150,4 @@ def test_a_hundred_kills(workshop: Workshop, whole: RunFolder) -> None:
             resume = ["--resume"] if checkpoints.listed(run) else []
             assert workshop.train(run, *resume) == 0, log_of(run)
         assert_same(run, whole)
-        assert STEPS == view(run).step
+        assert view(run).step == STEPS

@@ -29,7 +29,8 @@ def _finite(folder: Path) -> bool:
 
 @pytest.mark.parametrize("what", ["gradient", "weight"])
 def test_nan(workshop: Workshop, whole: RunFolder, what: str) -> None:
-    """NaN in a gradient or a weight at step 8: the run ends there, nothing saved holds NaN, goes on exactly."""
+    """NaN in a gradient or a weight at step 8: the run ends there, nothing saved holds NaN, goes on
+    exactly."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     assert suffer(workshop, run, faults=[["nan", what, 8]]) == 4, log_of(run)
     found = view(run)
@@ -46,7 +47,8 @@ def test_nan(workshop: Workshop, whole: RunFolder, what: str) -> None:
 
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_clock_jumps(workshop: Workshop, whole: RunFolder, hours: int) -> None:
-    """The clock jumps five hours ahead or back: no step, save, evaluation, limit or time left goes by it."""
+    """The clock jumps five hours ahead or back: no step, save, evaluation, limit or time left goes by
+    it."""
     run = workshop.run(**SETTINGS, save_every_minutes=60.0)
     run.recipe.write_text(run.recipe.read_text() + "[limits]\nmax_hours = 1.0\n")
     assert suffer(workshop, run, faults=[["clock", 8, hours * HOUR]]) == 0, log_of(run)
@@ -61,7 +63,8 @@ def test_clock_jumps(workshop: Workshop, whole: RunFolder, hours: int) -> None:
 
 @pytest.mark.parametrize("hours", [-5, 5])
 def test_clock_jumps_before_a_resume(workshop: Workshop, whole: RunFolder, hours: int) -> None:
-    """The clock jumps five hours in a run that is then killed: a limit of one hour does not end the resume."""
+    """The clock jumps five hours in a run that is then killed: a limit of one hour does not end the
+    resume."""
     run = workshop.run(**SETTINGS, save_every_minutes=EVERY_STEP)
     run.recipe.write_text(run.recipe.read_text() + "[limits]\nmax_hours = 1.0\n")
     jump = ["clock", 8, hours * HOUR]

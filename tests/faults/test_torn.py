@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import SETTINGS, assert_same, copied, cut_short
-from tests.training.conftest import Workshop, events, log_of, state_of, wait_for_step
+from tests.training.conftest import Workshop, events, log_of, wait_for_step
 from tui_ft.runs import checkpoints
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.view import view
@@ -67,8 +67,8 @@ def test_torn_file_in_the_newest_checkpoint(dense: RunFolder, tmp_path: Path, na
 def test_resume_past_torn_checkpoints(
     workshop: Workshop, dense: RunFolder, whole: RunFolder, tmp_path: Path
 ) -> None:
-    """A different file torn in each of the eight newest checkpoints: all are set aside by name, the ninth is
-    used, bit for bit."""
+    """A different file torn in each of the eight newest checkpoints: all are set aside by name, the ninth
+    is used, bit for bit."""
     run = copied(dense, tmp_path)
     for number, name in enumerate(FILES):
         how = list(DAMAGE)[number % len(DAMAGE)]
@@ -111,7 +111,8 @@ def test_every_checkpoint_torn(workshop: Workshop, dense: RunFolder, tmp_path: P
 
 @pytest.mark.parametrize("how", ["cut in half", "one bit flipped", "removed"])
 def test_torn_training_rows(workshop: Workshop, dense: RunFolder, tmp_path: Path, how: str) -> None:
-    """The prepared rows torn between a kill and the resume: refused, the file is named, nothing is trained."""
+    """The prepared rows torn between a kill and the resume: refused, the file is named, nothing is
+    trained."""
     run = copied(dense, tmp_path)
     cut_short(run, 20)
     DAMAGE[how](run.data / "train.parquet")
@@ -125,7 +126,8 @@ def test_torn_training_rows(workshop: Workshop, dense: RunFolder, tmp_path: Path
 
 @pytest.mark.parametrize("name", ["plan.json", "recipe.toml"])
 def test_torn_plan_or_recipe(workshop: Workshop, dense: RunFolder, tmp_path: Path, name: str) -> None:
-    """plan.json or recipe.toml torn: a resume is refused with the file's name; viewers still show the run."""
+    """plan.json or recipe.toml torn: a resume is refused with the file's name; viewers still show the
+    run."""
     run = copied(dense, tmp_path)
     cut_short(run, 20)
     os.truncate(run.path / name, (run.path / name).stat().st_size // 2)
