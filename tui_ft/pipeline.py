@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tui_ft import preflight
 from tui_ft import recipe as recipes
 from tui_ft.data.check import check
 from tui_ft.data.masks import loss_of
@@ -18,12 +19,12 @@ from tui_ft.models.download import Progress, download
 from tui_ft.models.facts import ModelFacts
 from tui_ft.models.resolve import resolve
 from tui_ft.models.tokenizer import ChatTokenizer
-from tui_ft.planning import calibration, prices
+from tui_ft.planning import calibration, conflicts, prices
 from tui_ft.planning.box import Box
 from tui_ft.planning.make import make_on, measured
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import Recipe
-from tui_ft.runs import continuing, launch
+from tui_ft.runs import continuing, launch, trackers
 from tui_ft.runs.folder import RunFolder, create
 from tui_ft.runs.limits import limits
 from tui_ft.settings import Home
@@ -152,8 +153,8 @@ def _can_tokenise(model: ModelFacts) -> bool:
     return model.has_weights or (model.folder / "tokenizer.json").is_file()
 
 
-def ready(prepared: Prepared) -> None:
-    """Raises when training must not start: data, limits, or a plan that cannot fit."""
+def ready(prepared: Prepared, home: Home) -> None:
+    """Raises when training must not start: data, limits, a plan that cannot fit, what would fail late."""
     blocking = [finding for finding in prepared.report.findings if finding.blocks]
     if blocking:
         raise InputError(
@@ -166,13 +167,18 @@ def ready(prepared: Prepared) -> None:
                 for finding in blocking
             ]
         )
+    refused = conflicts.gpu_only(prepared.recipe, prepared.plan.device)
+    if refused:
+        raise InputError(refused)
     limits(prepared.recipe.limits, began=time.time())
+    trackers.check(prepared.recipe)
     if prepared.plan.fits == "wont_fit":
         ways_out = [step.words for step in prepared.plan.relief] or ["Choose a smaller model or more memory."]
         needed, there = gib(prepared.plan.memory.peak_bytes), gib(prepared.plan.memory_available_bytes)
         raise EnvironmentProblem(
             f"this plan does not fit: it needs {needed} of memory, {there} are free", fix=" ".join(ways_out)
         )
+    preflight.check(prepared.recipe, prepared.plan, prepared.model, prepared.base, home)
 
 
 def start(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:
@@ -187,7 +193,7 @@ def start(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, 
 
 def make(prepared: Prepared, home: Home, *, progress: Progress = lambda _done, _total: None) -> RunFolder:
     """Fetch the weights if need be and make the run's folder. Raises like `ready` and `download`."""
-    ready(prepared)
+    ready(prepared, home)
     weights = download(prepared.model, progress, allow_code=prepared.recipe.model.trust_remote_code)
     return create(
         home,

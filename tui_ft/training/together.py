@@ -151,6 +151,11 @@ class Agreement(TrainerCallback):  # type: ignore[misc]
         if not state.global_step and not leads():
             torch.manual_seed(args.seed + dist.get_rank())
 
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Shuffle anew. accelerate's own call does not reach the sampler in a resumed epoch."""
+        if self._trainer.order is not None:
+            self._trainer.order.set_epoch(int(state.epoch))
+
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take over what rank 0 is going to do."""
         ours = control.should_save, control.should_evaluate, control.should_training_stop

@@ -62,6 +62,7 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
         self.saved: Callable[[Checkpoint, float], None] = lambda checkpoint, seconds: None
         self._infinite_in_a_row = 0
         self._evaluation_batches: Any = None
+        self.order: shares.Order | None = None  # of the rows, when several processes share them
 
     # -- saving and resuming
 
@@ -148,7 +149,8 @@ class Trainer(SFTTrainer):  # type: ignore[misc]
     def _get_train_sampler(self, train_dataset: Any = None) -> Any:
         """Random order, or rows of similar length together."""
         if together.several():
-            return shares.Order(self._rows, len(self.train_dataset), self.args.data_seed)
+            self.order = shares.Order(self._rows, len(self.train_dataset), self.args.data_seed)
+            return self.order
         if not self.by_length:
             return super()._get_train_sampler(train_dataset)
         at_once = self.args.train_batch_size * self.args.gradient_accumulation_steps

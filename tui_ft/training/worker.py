@@ -16,7 +16,7 @@ from typing import TextIO, cast
 
 from tui_ft.errors import ExitCode, TuiFtError
 from tui_ft.redact import Redacting
-from tui_ft.runs import checkpoints, copier, finish, room, status
+from tui_ft.runs import checkpoints, copier, finish, room, status, tracking
 from tui_ft.runs.diagnosis import explain, is_disk_full, is_out_of_memory
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.launch import LOCK_VARIABLE
@@ -48,6 +48,7 @@ def main(argv: Sequence[str]) -> int:
             with Reporter(folder, "train", pulse=Pulse()) as reporter:
                 if not args.restarted:  # who waits for the end of this process still does
                     _watch_over(folder, reporter)
+                    _begin_tracking(folder, reporter)
                 _begin_copies(folder, reporter)
                 room.set_ballast(folder)
                 if not _several(folder):
@@ -70,6 +71,15 @@ def _keep_secrets() -> None:
     """Nothing that Python prints from here on, tracebacks included, shows a token."""
     sys.stdout = cast(TextIO, Redacting(sys.stdout))
     sys.stderr = cast(TextIO, Redacting(sys.stderr))
+
+
+def _begin_tracking(folder: RunFolder, reporter: Reporter) -> None:
+    """Start what sends the numbers to trackers; the training goes on without it all the same."""
+    try:
+        tracking.start(folder)
+    except (TuiFtError, OSError) as error:
+        what = "No tracker gets the numbers of this run"
+        reporter.alert("tracker-failed", "warning", what, f"It could not be set up: {error}")
 
 
 def _watch_over(folder: RunFolder, reporter: Reporter) -> None:
