@@ -179,6 +179,8 @@ def assumptions(plan: Plan) -> list[Content]:
     lines = [ink(f"The peak of {gib(memory.peak_bytes)} comes at: {memory.peak_at}."), Content("")]
     lines += facts([(name, gib(size, digits=2)) for name, size in memory.parts().items()], 80, label=13)
     lines += [Content(""), *(join(ink("· ", MUTED), ink(text)) for text in memory.assumptions)]
+    if plan.on_gpu is not None:
+        lines += [Content(""), ink(f"On a GPU these settings need {gib(plan.on_gpu.peak_bytes)}.")]
     return lines
 
 

@@ -25,8 +25,10 @@ from tests.planning.situations import (
 )
 from tui_ft.errors import InputError
 from tui_ft.hardware.facts import Hardware
+from tui_ft.planning import conflicts
 from tui_ft.planning.describe import plan_lines
 from tui_ft.planning.make import make
+from tui_ft.planning.memory import CUDA_CONTEXT
 from tui_ft.planning.plan import Plan
 from tui_ft.recipe import options
 
@@ -237,29 +239,33 @@ def test_disk_counts_checkpoints_and_exports() -> None:
     assert gguf.disk_bytes - merged.disk_bytes == pytest.approx(2.62 * 8.03e9, rel=0.01)
 
 
-@pytest.mark.parametrize(
-    ("text", "changes", "where"),
-    [
-        ('[method]\nobjective = "dpo"\n', {}, "method.objective"),
-        ('[train]\nprecision = "fp16"\n', {}, "train.precision"),
-    ],
-)
-def test_what_cannot_be_is_refused_with_the_way_out(text: str, changes: dict[str, Any], where: str) -> None:
+def test_what_cannot_be_is_refused_with_the_way_out() -> None:
     with pytest.raises(InputError) as raised:
-        make(recipe(text).with_values(changes), smollm2(), report(), CPU)
-    assert raised.value.problems[0].where == where
+        make(recipe('[method]\nobjective = "dpo"\n'), smollm2(), report(), CPU)
+    assert raised.value.problems[0].where == "method.objective"
     assert raised.value.problems[0].fix
 
 
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [('precision = "fp16"', "train.precision"), ('optimizer = "paged_adamw_32bit"', "train.optimizer")],
+)
+def test_a_recipe_for_a_gpu_is_planned_on_a_processor_but_not_trained_there(setting: str, where: str) -> None:
+    chosen = recipe(f"[train]\n{setting}\n")
+    plan = make(chosen, smollm2(), report(), CPU)
+    assert "This box will not train it" in plan.warnings[0]
+    assert [problem.where for problem in conflicts.gpu_only(chosen, plan.device)] == [where]
+    assert not conflicts.gpu_only(chosen, "cuda")
+    assert plan.on_gpu is not None
+    assert plan.on_gpu.context == CUDA_CONTEXT
+    assert Plan.from_json(json.loads(json.dumps(plan.to_json()))).on_gpu == plan.on_gpu
+
+
 def test_everything_impossible_is_told_at_once() -> None:
-    text = '[method]\nobjective = "dpo"\n[train]\nprecision = "fp16"\npacking = "on"\n'
+    text = '[method]\nobjective = "dpo"\n[train]\npacking = "on"\n'
     with pytest.raises(InputError) as raised:
         make(recipe(text), smollm2(), report(), CPU)
-    assert {p.where for p in raised.value.problems} == {
-        "method.objective",
-        "train.precision",
-        "train.packing",
-    }
+    assert {p.where for p in raised.value.problems} == {"method.objective", "train.packing"}
 
 
 def test_rank_with_full_training_has_no_effect_and_says_so() -> None:

@@ -16,10 +16,11 @@ FEW_ROWS = 50  # below this, examples in the prompt do better (fine-tuning guide
 
 def check(recipe: Recipe, model: ModelFacts, report: DatasetReport, box: Box) -> list[str]:
     """Warnings about what has no effect or is unwise. Raises InputError with all that is impossible."""
-    problems = [*_data(recipe, report), *_device(recipe, box), *_several(recipe, box), *_model(recipe, model)]
+    problems = [*_data(recipe, report), *_several(recipe, box), *_model(recipe, model)]
     if problems:
         raise InputError(problems)
-    return [*_without_effect(recipe, report), *_unwise(recipe, model, report, box)]
+    elsewhere = [f"This box will not train it: {p.what}. {p.fix}" for p in gpu_only(recipe, box.device)]
+    return [*elsewhere, *_without_effect(recipe, report), *_unwise(recipe, model, report, box)]
 
 
 def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
@@ -101,26 +102,18 @@ def _preference(recipe: Recipe) -> list[Problem]:
     return problems
 
 
-def _device(recipe: Recipe, box: Box) -> list[Problem]:
-    if box.device == "cuda":
+def gpu_only(recipe: Recipe, device: Literal["cuda", "cpu"]) -> list[Problem]:
+    """Settings that a processor cannot train with. They can be planned: the recipe may be for another box."""
+    if device == "cuda":
         return []
     problems = []
     if recipe.train.precision == "fp16":
-        problems.append(
-            Problem(
-                "a processor cannot train in fp16",
-                "train.precision",
-                'Set it to "bf16" or "fp32", or leave it out.',
-            )
-        )
+        fix = 'Set it to "bf16" or "fp32", or leave it out.'
+        problems.append(Problem("a processor cannot train in fp16", "train.precision", fix))
     if recipe.train.optimizer.startswith("paged"):
-        problems.append(
-            Problem(
-                "paged optimizers make room on a GPU by moving states to main memory; a processor has no other",
-                "train.optimizer",
-                'Set it to "adamw" or "adamw_8bit", or leave it out.',
-            )
-        )
+        what = "paged optimizers move states from a GPU to main memory, and there is no GPU"
+        fix = 'Set it to "adamw" or "adamw_8bit", or leave it out.'
+        problems.append(Problem(what, "train.optimizer", fix))
     return problems
 
 

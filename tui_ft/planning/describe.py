@@ -149,6 +149,9 @@ def _summary(plan: Plan, width: int, *, ascii: bool) -> Iterator[str]:  # noqa: 
     bar = memory_bar(plan, max(10, width - len(text) - 9), ascii=ascii)
     yield f"memory  {bar} {text}"
     yield from _folded(" · ".join(f"{name} {size / GIB:.1f}" for name, size in memory_parts(plan)), width, 8)
+    if plan.on_gpu is not None:
+        peak, off = plan.on_gpu.peak_bytes / GIB, plan.on_gpu.peak_bytes * plan.on_gpu.band / GIB
+        yield from _folded(f"on a GPU these settings need {peak:.1f} GiB ±{off:.1f}", width, 8)
     costs = f"time    {time_text(plan)}    money {money_text(plan)}    disk {disk_text(plan)}"
     yield from _folded(costs, width, 8)
     if plan.time_basis:

@@ -17,7 +17,18 @@ from tui_ft.planning.box import Box, of_hardware
 from tui_ft.planning.calibration import Measurement, on
 from tui_ft.planning.case import Case
 from tui_ft.planning.choose import Job
-from tui_ft.planning.plan import UNDECIDED, Fit, FitPlan, MethodPlan, Plan, Reason, Strategy, TrainPlan
+from tui_ft.planning.memory import estimate
+from tui_ft.planning.plan import (
+    UNDECIDED,
+    Fit,
+    FitPlan,
+    MemoryEstimate,
+    MethodPlan,
+    Plan,
+    Reason,
+    Strategy,
+    TrainPlan,
+)
 from tui_ft.planning.record import Record
 from tui_ft.planning.search import Option, Subject, Target, Wish, best, first_that_fits
 from tui_ft.planning.settle import settle_method, settle_several, settle_steps, settle_train
@@ -62,6 +73,21 @@ def make_on(box: Box, recipe: Recipe, model: ModelFacts, report: DatasetReport) 
         alternatives=ways.alternatives(case, recipe, plan, decide),
         larger=ways.larger(case, recipe, plan, decide),
         warnings=(*cautions.of_memory(box, plan, steps), *plan.warnings),
+        on_gpu=_on_gpu(plan, subject(model)) if box.device == "cpu" else None,
+    )
+
+
+def _on_gpu(plan: Plan, known: Subject) -> MemoryEstimate:
+    """What the settings of a plan for a processor would need on a GPU, to know which one to rent."""
+    return estimate(
+        known.dims,
+        known.parameters,
+        plan.method,
+        plan.train,
+        device="cuda",
+        model_type=known.model_type,
+        scored=plan.memory.scored,
+        guessed_dims=known.guessed_dims,
     )
 
 

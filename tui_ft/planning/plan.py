@@ -139,6 +139,33 @@ class MemoryEstimate:
             "context": self.context,
         }
 
+    def to_json(self) -> dict[str, Any]:
+        """As in `plan --json`."""
+        return {
+            "peak_bytes": self.peak_bytes,
+            "allocated_bytes": self.allocated_bytes,
+            "parts": self.parts(),
+            "band": self.band,
+            "peak_at": self.peak_at,
+            "assumptions": list(self.assumptions),
+            "verified": self.verified,
+            "scored": self.scored,
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> MemoryEstimate:
+        """As `to_json` has written it."""
+        parts = {name.replace(" ", "_"): value for name, value in document["parts"].items()}
+        return cls(
+            **parts,
+            peak_bytes=document["peak_bytes"],
+            band=document["band"],
+            peak_at=document["peak_at"],
+            assumptions=tuple(document["assumptions"]),
+            verified=document.get("verified", False),
+            scored=document.get("scored", 1.0),
+        )
+
 
 Fit = Literal["safe", "tight", "wont_fit", "unknown"]
 
@@ -330,6 +357,7 @@ class Plan:
     alternatives: tuple[FitPlan, ...] = ()  # up to three other sensible ways
     relief: tuple[Step, ...] = ()  # what would make it safe, cheapest first; () when it is
     larger: LargerGpu | None = None
+    on_gpu: MemoryEstimate | None = None  # for a plan on a processor: the same settings on a GPU
     several: tuple[FitPlan, ...] = ()  # what each GPU of the box would hold if all trained, by strategy
     costs: Costs | None = None  # by part; `money` above only counts with a price of the user's
     managed: tuple[ManagedCost, ...] = ()  # the same tokens at a managed API
@@ -338,7 +366,7 @@ class Plan:
     def to_json(self) -> dict[str, Any]:
         """plan.json and `tui-ft plan --json`."""
         document = asdict(self)
-        memory = document.pop("memory")
+        del document["memory"]
         available = document.pop("memory_available_bytes")
         fits = document.pop("fits")
         time_s, money = document.pop("time_s"), document.pop("money")
@@ -347,17 +375,11 @@ class Plan:
         return {
             **document,
             "memory": {
-                "peak_bytes": memory["peak_bytes"],
-                "allocated_bytes": self.memory.allocated_bytes,
-                "parts": self.memory.parts(),
-                "band": memory["band"],
+                **self.memory.to_json(),
                 "fits": fits,
                 "available_bytes": available,
-                "peak_at": memory["peak_at"],
-                "assumptions": memory["assumptions"],
-                "verified": memory["verified"],
-                "scored": memory["scored"],
             },
+            "on_gpu": self.on_gpu.to_json() if self.on_gpu is not None else None,
             "time": None if time_s is None else {"low_s": time_s["low"], "high_s": time_s["high"]},
             "money": money,
             "disk": {
@@ -373,7 +395,7 @@ class Plan:
         rest = dict(document)
         memory, disk = rest.pop("memory"), rest.pop("disk")
         time_s, money = rest.pop("time"), rest.pop("money")
-        parts = {name.replace(" ", "_"): value for name, value in memory["parts"].items()}
+        on_gpu = rest.pop("on_gpu", None)
         targets = rest["method"]["targets"]
         return cls(
             **{
@@ -391,15 +413,8 @@ class Plan:
                 "costs": Costs.from_json(rest["costs"]) if rest.get("costs") else None,
                 "managed": tuple(ManagedCost(**offer) for offer in rest.get("managed", ())),
             },
-            memory=MemoryEstimate(
-                **parts,
-                peak_bytes=memory["peak_bytes"],
-                band=memory["band"],
-                peak_at=memory["peak_at"],
-                assumptions=tuple(memory["assumptions"]),
-                verified=memory.get("verified", False),
-                scored=memory.get("scored", 1.0),
-            ),
+            memory=MemoryEstimate.from_json(memory),
+            on_gpu=None if on_gpu is None else MemoryEstimate.from_json(on_gpu),
             memory_available_bytes=memory["available_bytes"],
             fits=memory["fits"],
             time_s=None if time_s is None else Range(time_s["low_s"], time_s["high_s"]),
