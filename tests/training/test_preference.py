@@ -130,3 +130,12 @@ def test_accumulated_pairs_weigh_what_they_weigh_at_once(workshop: Workshop) -> 
         assert workshop.train(run) == 0, log_of(run)
         runs.append(run)
     assert losses(runs[0]) == pytest.approx(losses(runs[1]), rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["qlora", "dora"])
+def test_pairs_are_learned_by_other_adapters(workshop: Workshop, name: str) -> None:
+    run = judged_run(workshop, "dpo", {"name": name}, validation=False)
+    assert workshop.train(run) == 0, log_of(run)
+    steps = events(run, "step")
+    assert steps[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+    assert losses(run)[-1] < losses(run)[0]
