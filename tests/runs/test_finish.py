@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -19,6 +20,7 @@ import pytest
 from tests.sample_plan import RECIPE, make_plan
 from tui_ft import recipe as recipes
 from tui_ft.commands.control import _answer, _from_now
+from tui_ft.commands.follow import follow as follow_run
 from tui_ft.recipe import Notify
 from tui_ft.runs import control, countdown, finish, queue, status
 from tui_ft.runs import folder as folders
@@ -27,7 +29,7 @@ from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.notices import NoticeFailed, notices, send
 from tui_ft.runs.reporter import Reporter
 from tui_ft.runs.status import State, Status
-from tui_ft.runs.view import show_json, view
+from tui_ft.runs.view import RunWatcher, show_json, view
 from tui_ft.settings import Home
 
 
@@ -278,3 +280,41 @@ def test_a_box_is_not_ended_before_everything_is_safe(run: RunFolder) -> None:
         ).end_box()
     assert not (run.path / "ended").exists()
     assert view(run).alerts[-1].what == "The box was not ended: step-10 is not copied yet."
+
+
+def test_a_finished_box_that_still_costs_money_is_told(run: RunFolder, home: Home, tmp_path: Path) -> None:
+    asked(run, limits__price_per_hour=2.0)
+    ended(run)
+    assert view(run).alerts == ()
+    later = RunWatcher(run).poll(now=time.time() + 2400)
+    (alert,) = later.alerts
+    assert alert.what.startswith("Training is done since 40 min; the box still costs $2 an hour")
+    assert show_json(later)["alerts"][0]["id"] == "box-idle"
+    folders.create(home, recipes.loads(RECIPE), make_plan(), recipe_text=RECIPE, recipe_base=tmp_path)
+    # Made in the same second, either may be the newer one; what counts is that only one of them is.
+    newest = folders.list_runs(home)[0] == run
+    assert bool(RunWatcher(run).poll(now=time.time() + 2400).alerts) is newest
+
+
+class Terminal(io.StringIO):
+    """A terminal that remembers what it was told."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("bell", [True, False])
+def test_the_bell_rings_at_an_error_and_at_the_end(
+    run: RunFolder, bell: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked(run, notify__bell=bell)
+    with Reporter(run, "train") as reporter:
+        reporter.event("start", resumed_from=None)
+        reporter.alert("diverging", "error", "The loss is rising.", "Stop.", step=3)
+        reporter.end("failed", "it broke")
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    said: list[str] = []
+    follow_run(run, "train", said.append)
+    assert terminal.getvalue() == ("\a\a" if bell else "")
+    assert "The loss is rising." in said[0]
