@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
@@ -67,6 +67,9 @@ def _words(annotation: Any) -> str:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin in (Union, UnionType):
         return " or ".join(_words(member) for member in arguments if member is not NoneType)
+    if origin is Annotated:
+        constraints = [constraint for field in arguments[1:] for constraint in field.metadata]
+        return " ".join([_words(arguments[0]), *filter(None, map(_bound, constraints))])
     if origin is Literal:
         return ", ".join(f"`{value}`" for value in arguments)
     if origin is list:
