@@ -54,7 +54,7 @@ def _queue(args: argparse.Namespace) -> ExitCode:
         note(recipe)
         try:
             prepared.append(_prepare(args, recipe))
-            ready(prepared[-1])
+            ready(prepared[-1], args.home)
         except TuiFtError as error:
             problems += [
                 Problem(found.what, f"{recipe}: {found.where}".rstrip(": "), found.fix)
