@@ -87,28 +87,24 @@ def test_an_adapter_that_does_not_fit_is_refused(
     assert "matrices of the adapter have no counterpart" in log_of(run)
 
 
-def test_rows_by_length_are_resumed_exactly(workshop: Workshop) -> None:
+def test_rows_by_length_are_resumed_exactly(workshop: Workshop, learned: RunFolder) -> None:
     settings: dict[str, Any] = {"group_by_length": True, "epochs": 2.0, "eval_every": 50}
     whole = workshop.run(**settings)
     assert workshop.train(whole) == 0, log_of(whole)
     run = workshop.run(**settings, save_every_minutes=EVERY_STEP)
     kill_and_resume(workshop, run, 15)
     same(run, whole)
-    random = workshop.run(epochs=2.0, eval_every=50)
-    assert workshop.train(random) == 0, log_of(random)
-    assert losses(random) != losses(whole)
+    assert losses(learned)[:3] != losses(whole)[:3]
 
 
-def test_noise_is_resumed_exactly_and_not_evaluated(workshop: Workshop) -> None:
+def test_noise_is_resumed_exactly(workshop: Workshop, learned: RunFolder) -> None:
     settings: dict[str, Any] = {"neftune_alpha": 5.0, "eval_every": 3}
     whole = workshop.run(**settings)
     assert workshop.train(whole) == 0, log_of(whole)
     run = workshop.run(**settings, save_every_minutes=EVERY_STEP)
     kill_and_resume(workshop, run, 5)
     same(run, whole)
-    quiet = workshop.run(eval_every=3)
-    assert workshop.train(quiet) == 0, log_of(quiet)
-    assert losses(quiet)[0] != losses(whole)[0]
+    assert losses(learned)[0] != losses(whole)[0]
 
 
 def test_a_wsd_schedule_falls_at_its_end(workshop: Workshop) -> None:
