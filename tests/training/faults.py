@@ -5,7 +5,8 @@ oom-eval@N    the same in the N-th evaluation        oom-save@N    the same in t
 always-       before one of them: as often as it gets there, in this and every process that follows
 exec-here     a process that replaces itself goes on in this one, faults and all, instead of a fresh one
 slow@S        every micro-batch takes S seconds longer
-print@TEXT    a library prints TEXT, and fails with an error that holds it
+first-save@S  the first checkpoint is due after S seconds instead of an hour
+print@TEXT    TEXT is a token in the environment, a library prints TEXT, and fails with an error that holds it
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 import torch
 
-from tui_ft.training import worker
+from tui_ft.training import callbacks, worker
 from tui_ft.training.trainer import Trainer
 
 _TEXT = (
@@ -42,6 +43,8 @@ def install(faults: str) -> None:
                 wrap("save_weights", Counter(int(value), "_saves"), always)
             case "exec-here":
                 _exec_here()
+            case "first-save":
+                callbacks.FIRST_SAVE_S = float(value)
             case "slow":
                 _slow(float(value))
             case "print":
@@ -106,10 +109,12 @@ def _slow(seconds: float) -> None:
 
 
 def _print(text: str) -> None:
+    os.environ["HF_TOKEN"] = text
+    os.environ["WANDB_API_KEY"] = text[::-1]
     original = Trainer.training_step
 
     def patched(self: Any, *args: Any, **kwargs: Any) -> Any:
-        print(f"a library says {text}", flush=True)
+        print(f"a library says {text} and {text[::-1]}", flush=True)
         logging.getLogger("library").warning("a logger says %s", text)
         if self.state.global_step >= 2:
             raise RuntimeError(f"the request to https://me:{text}@hub failed, token {text}")

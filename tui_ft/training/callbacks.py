@@ -11,6 +11,7 @@ from transformers import TrainerCallback
 
 from tui_ft.errors import RunFailed
 from tui_ft.planning.plan import TrainPlan
+from tui_ft.runs import checkpoints
 from tui_ft.runs.changes import EVAL_EVERY, LEARNING_RATE, SAVE_EVERY
 from tui_ft.runs.checkpoints import Checkpoint
 from tui_ft.runs.reporter import Reporter
@@ -21,6 +22,7 @@ from tui_ft.training.rate import set_learning_rate
 from tui_ft.training.trainer import NotFinite, Trainer
 from tui_ft.training.wishes import EndedEarly, Ending, Wishes
 
+FIRST_SAVE_S = 3600.0  # whatever the recipe says, the first checkpoint comes within an hour
 _LOG_EVERY_S = 15.0
 # Of a training on preferences, see preference.py.
 REWARDS = ("reward_margin", "reward_accuracy", "reward_chosen", "reward_rejected", "kl")
@@ -191,6 +193,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
         self._rate: float | None = None  # as it was changed last
         self._closing: Ending | None = None  # the end of this epoch is the end
         self._saved_at = time.monotonic()
+        self._safe = bool(checkpoints.listed(reporter.folder))  # whether anything is saved yet
         self._evaluating_since = 0.0
         self._starting = False
         trainer.interrupted = self._wants_end
@@ -264,7 +267,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             self._ask_to_save(control, "end")
         elif "save" in asked:
             self._ask_to_save(control, "requested")
-        elif waited >= self._save_every_s:
+        elif waited >= (self._save_every_s if self._safe else min(self._save_every_s, FIRST_SAVE_S)):
             self._ask_to_save(control, "time")
         if control.should_evaluate:
             self._begin_evaluation()
@@ -365,6 +368,7 @@ class Pilot(TrainerCallback):  # type: ignore[misc]
             self._reporter.enter("training", "training")
 
     def _saved(self, checkpoint: Checkpoint, seconds: float) -> None:
+        self._safe = True
         self._saved_at = time.monotonic()
         self._reporter.event(
             "checkpoint",
