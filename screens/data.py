@@ -55,7 +55,7 @@ class DataPage(Page):
     async def _check(self) -> None:
         await know_model(self.shell)
         draft = self.draft
-        report = await in_thread(lambda: check_data(draft, self.progress))
+        report = await check_data(draft, self.progress)
         self.shell.change(report=report)
         self._show(report)
 

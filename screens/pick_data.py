@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from textual import on
@@ -137,7 +138,7 @@ class PickDataPage(Page):
         changes: dict[str, Any] = {**stale, "data.path": absolute, **demo_splits(absolute)}
         await know_model(self.shell)
         draft = self.draft.with_values(changes)
-        report = await in_thread(lambda: check_data(draft, self.progress))
+        report = await check_data(draft, self.progress)
         self.shell.draft = draft
         self.shell.change(report=report)
         self.shell.open("data")
@@ -153,8 +154,19 @@ async def know_model(shell: TuiFt) -> None:
         shell.change(facts=facts)
 
 
-def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
-    """Read and judge the data, in a thread. Raises TuiFtError for what cannot be read at all."""
+async def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
+    """Read and judge the data beside the interface, until it is done or nobody waits for it any more.
+
+    Raises TuiFtError for what cannot be read at all.
+    """
+    left = Event()
+    try:
+        return await in_thread(lambda: _check(draft, say, left.is_set))
+    finally:
+        left.set()
+
+
+def _check(draft: Draft, say: Callable[[str], None], cancelled: Callable[[], bool]) -> DatasetReport:
     from tui_ft.data.check import Progress, check
     from tui_ft.data.masks import loss_of
     from tui_ft.models.tokenizer import ChatTokenizer
@@ -174,7 +186,13 @@ def check_data(draft: Draft, say: Callable[[str], None]) -> DatasetReport:
     limit = draft.value("train.seq_len")
     learned = loss_of(draft.value("method.objective") or "sft")
     return check(
-        data, base=Path.cwd(), tokenizer=tokenizer, seq_len=limit, progress=progress, loss_on=learned
+        data,
+        base=Path.cwd(),
+        tokenizer=tokenizer,
+        seq_len=limit,
+        progress=progress,
+        cancelled=cancelled,
+        loss_on=learned,
     )
 
 

@@ -96,8 +96,7 @@ class PlanPage(Page):
             price.learn(self.shell, await in_thread(lambda: detect(home)))
         await know_model(self.shell)
         if self.draft.report is None:
-            draft = self.draft
-            self.shell.change(report=await in_thread(lambda: check_data(draft, self.progress)))
+            self.shell.change(report=await check_data(self.draft, self.progress))
 
     # What takes longer than the plan: every knob's effect, and the memory counted on the real model
 
