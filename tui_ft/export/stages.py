@@ -24,6 +24,7 @@ from tui_ft.models.headers import read_folder
 from tui_ft.runs.folder import slug
 from tui_ft.settings import Home
 from tui_ft.training import lock
+from tui_ft.training.model import load_tokenizer
 
 if TYPE_CHECKING:
     from tui_ft.export import gguf_check
@@ -50,7 +51,7 @@ class Stages:
         self._failed: dict[Target, RunFailed] = {}
         if self._folder.lock.exists():
             session.phase("checking that the base is the one that was trained on")
-            lock.check(self._folder, self._base)
+            lock.check(self._folder, self._base, load_tokenizer(self._plan, self._recipe.model))
         self._source = fingerprint(self._tuned)
         self._shop = Shop(self._folder)
 
