@@ -154,6 +154,16 @@ def _set(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _reproduce(parser: argparse.ArgumentParser) -> None:
+    _run(parser)
+    parser.add_argument(
+        "--anyway", action="store_true", help="train although versions, data, model or device are other ones"
+    )
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=0, help="stop after N steps and compare only those"
+    )
+
+
 def _watch(parser: argparse.ArgumentParser) -> None:
     _run(parser)
     parser.add_argument("--once", action="store_true", help="print where the run is and return")
@@ -206,6 +216,7 @@ _COMMANDS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "validate": ("compute the validation loss now and go on", _run),
     "set": ("change a setting of a run while it trains", _set),
     "copy": ("bring what is not off this box yet to where the recipe says", _run),
+    "reproduce": ("train a run once more and compare the curves", _reproduce),
     "eval": ("base against tuned on rows neither has seen", _run),
     "chat": ("talk to the base or the tuned model", _run),
     "merge": ("merge the adapter into the base, and check it", _run),

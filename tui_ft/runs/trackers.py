@@ -197,6 +197,8 @@ class _Trackio:
             config=config,
             resume="allow",
             embed=False,
+            auto_log_gpu=False,
+            auto_log_cpu=False,
         )
 
     def log(self, step: int, values: Mapping[str, float], at: float) -> None:

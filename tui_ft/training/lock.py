@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
+import os
 import platform
 import re
 import tomllib
@@ -32,6 +33,8 @@ _PACKAGES = (
     "datasets",
     "tokenizers",
     "safetensors",
+    "numpy",
+    "triton",
 )
 _WEIGHTS = re.compile(
     r".*\.safetensors(\.index\.json)?|config\.json|(tokenizer|vocab|spiece|special_tokens|added_tokens|"
@@ -55,6 +58,7 @@ def write(folder: RunFolder, tokenizer: Any, base: Path) -> None:
             "name": plan.device_name,
             "driver": reading.driver or "",
             "gpus": [gpu.name for gpu in reading.gpus if gpu.visible],
+            "threads": _threads(),
         },
         "data": {
             "sources": {path: sha256(Path(path)) for path in _sources(recipe) if Path(path).is_file()},
@@ -100,6 +104,61 @@ def check(folder: RunFolder, base: Path, tokenizer: Any) -> tuple[Difference, ..
     return tuple(
         Difference(name, packages[name], now[name]) for name in packages if now[name] != packages[name]
     )
+
+
+def differences(folder: RunFolder, device: str) -> tuple[Difference, ...]:
+    """What a new run from this one's recipe and plan would not have as this one had it.
+
+    `device` is the name of what it would train on. Hashes all of data and base model. Raises InputError
+    when lock.toml cannot be read.
+    """
+    try:
+        document = tomllib.loads(folder.lock.read_text(encoding="utf-8"))
+        packages, then = document["packages"], document["device"]
+        data, model = document["data"], document["model"]
+        sources, files = data["sources"], model["files"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise InputError(
+            "cannot be read, so it is unknown what this run was trained with", where=str(folder.lock)
+        ) from None
+    plan, recipe, reading = folder.read_plan(), folder.read_recipe(), nvml.read()
+    pairs = [
+        ("tui-ft", document.get("tui_ft"), __version__),
+        ("python", document.get("python"), platform.python_version()),
+        *((name, version, _version(name)) for name, version in packages.items()),
+        ("device", then.get("name"), device),
+        ("driver", then.get("driver"), reading.driver or ""),
+        ("seed", document.get("seed"), plan.train.seed),
+    ]
+    found = [Difference(key, str(was), str(now)) for key, was, now in pairs if was != now]
+    base = Path(plan.model_folder)
+    weights = {path.name: _identity(path) for path in _weights(base)} if base.is_dir() else {}
+    found += _changed("data", sources, {path: sha256(Path(path)) for path in sources if Path(path).is_file()})
+    found += _changed("model", files, weights)
+    locked = document.get("terms")
+    changed = terms.differences(locked, terms.terms(recipe, plan)) if isinstance(locked, dict) else ()
+    return (*found, *changed)
+
+
+def sources_are_there(folder: RunFolder) -> bool:
+    """Whether the files the rows came from can be read again; data sets of a hub can."""
+    paths = _sources(folder.read_recipe())
+    return all(path.startswith("hub:") or Path(path).is_file() for path in paths)
+
+
+def prepared_is_locked(folder: RunFolder) -> bool:
+    """Whether the prepared rows are those the run began with."""
+    try:
+        then = tomllib.loads(folder.lock.read_text(encoding="utf-8"))["data"]["prepared"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    return bool(then == _prepared(folder))
+
+
+def _threads() -> int:
+    """Threads of a processor that share a sum, which decides how it is rounded."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    return int(asked) if asked.isdigit() else os.cpu_count() or 1
 
 
 def _changed(what: str, then: Mapping[str, str], now: Mapping[str, str]) -> list[Difference]:
