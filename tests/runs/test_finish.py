@@ -191,6 +191,18 @@ def test_a_pause_is_no_end(run: RunFolder) -> None:
     assert not (run.path / "done").exists()
 
 
+def test_a_pause_that_nobody_asked_for_is_told(run: RunFolder, server: Server) -> None:
+    asked(run, notify__ntfy=f"{server.url}/topic", limits__on_finish="touch done")
+    with Reporter(run, "train") as reporter:
+        reporter.event("start", resumed_from=None)
+        reporter.end("paused", "paused because the disk is full", "Free some space.")
+    follow(run)
+    assert [text.decode() for _, _, text in server.told] == [
+        f"{run.id}: paused, paused because the disk is full"
+    ]
+    assert not (run.path / "done").exists()
+
+
 def test_a_killed_worker_is_told_as_lost(run: RunFolder) -> None:
     """The real thing: a process holds the run, starts what follows it, and is killed."""
     asked(run, limits__on_finish='echo "$TUI_FT_STATE" > told')

@@ -84,14 +84,17 @@ def main(argv: Sequence[str]) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     _wait_for_end(int(pid), identity)
     found = view(folder)
-    if found.alive or found.state not in _ENDS:
-        return 0  # paused, or another process has gone on with it already
+    # A pause that nobody asked for, on a full disk, says what to do about it.
+    stuck = found.state == "paused" and bool(found.fix)
+    if found.alive or not (stuck or found.state in _ENDS):
+        return 0  # paused on request, or another process has gone on with it already
     recipe = folder.read_recipe()
     with EventLog(folder.events) as events:
         after = After(folder, recipe, found, events)
         after.notify()
-        after.run_command()
-        after.end_box()
+        if not stuck:
+            after.run_command()
+            after.end_box()
     return 0
 
 
