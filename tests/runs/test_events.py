@@ -119,3 +119,26 @@ def test_a_long_log_is_read_quickly(tmp_path: Path) -> None:
     began = time.process_time()
     assert sum(1 for line in reader.lines() if is_kind(line, b"step")) == 200_000
     assert time.process_time() - began < 1.0
+
+
+def test_a_sample_of_a_long_log_leaves_nothing_rare_out(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    lines = [
+        b'{"t":%d.5,"kind":"%s","step":%d,"pad":"%s"}'
+        % (number, b"alert" if number % 997 == 0 else b"step", number, b"x" * 150)
+        for number in range(20_000)
+    ]
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    reader = EventReader(path)
+    seen = list(reader.sample(1 << 14))
+    rest = list(reader.lines())
+    assert [line for line in seen if is_kind(line, b"alert")] == [
+        line for line in lines if is_kind(line, b"alert") and line not in rest
+    ]
+    assert 150 < len(seen) < 400
+    assert len(rest) > 1000
+    assert lines[-len(rest) :] == rest
+    places = {line: place for place, line in enumerate(lines)}
+    assert [places[line] for line in seen] == sorted(places[line] for line in seen)
+    assert reader.unread_bytes == 0
+    assert not list(reader.sample(1 << 14))

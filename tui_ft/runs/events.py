@@ -9,18 +9,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 
 from tui_ft.files import disk_problem
 from tui_ft.redact import redact
 
 Event = dict[str, Any]
 
-_CHUNK = 1 << 22
+_CHUNK = 1 << 20
+_NOT_SAMPLED = 1 << 18  # bytes at the end of a long log that are read in full
+_RARE = re.compile(rb'"kind":"(?!step"|gauges")')
 _ONLY_NUMBERS = ("step", "gauges")  # the frequent kinds, in which no secret can be
 _HEAD = 64  # the kind of an event stands within its first bytes
 _TIME = b'{"t":'
@@ -104,12 +107,7 @@ class EventReader:
         except OSError:
             return
         with file:
-            found = os.fstat(file.fileno())
-            if self._inode is not None and (found.st_ino != self._inode or found.st_size < self._offset):
-                self._offset = 0
-                self.restarts += 1
-            self._inode = found.st_ino
-            file.seek(self._offset)
+            self._go_on(file)
             rest = b""
             while chunk := file.read(_CHUNK):
                 whole, newline, tail = (rest + chunk).rpartition(b"\n")
@@ -117,6 +115,41 @@ class EventReader:
                 if newline:
                     self._offset += len(whole) + 1
                     yield from whole.split(b"\n")
+
+    def sample(self, every: int) -> Iterator[bytes]:
+        """New lines of a long log: one in `every` bytes, and every one that is no step and no gauges.
+
+        The end of the log is left for `lines`, so that what counts now is whole.
+        """
+        try:
+            file = self.path.open("rb")
+        except OSError:
+            return
+        with file:
+            end = self._go_on(file) - _NOT_SAMPLED
+            while len(chunk := file.read(max(0, min(_CHUNK, end - self._offset)))) > 1:
+                whole = chunk.rfind(b"\n") + 1
+                if not whole:
+                    return
+                self._offset += whole
+                file.seek(self._offset)
+                starts = {chunk.find(b"\n", at) + 1 for at in range(0, whole - 1, every)}
+                starts.update(
+                    chunk.rfind(b"\n", 0, found.start()) + 1 for found in _RARE.finditer(chunk, 0, whole)
+                )
+                for start in sorted(starts):
+                    if start < whole:
+                        yield chunk[start : chunk.find(b"\n", start)]
+
+    def _go_on(self, file: BinaryIO) -> int:
+        """Go to where reading ended, which is the start when the file is another one; returns its size."""
+        found = os.fstat(file.fileno())
+        if self._inode is not None and (found.st_ino != self._inode or found.st_size < self._offset):
+            self._offset = 0
+            self.restarts += 1
+        self._inode = found.st_ino
+        file.seek(self._offset)
+        return found.st_size
 
     @property
     def unread_bytes(self) -> int:

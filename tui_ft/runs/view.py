@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
@@ -19,7 +20,7 @@ from tui_ft.runs import changes, copies, countdown
 from tui_ft.runs.artefacts import Artefact, artefacts
 from tui_ft.runs.copies import Copied
 from tui_ft.runs.curves import Curve, CurveBuilder
-from tui_ft.runs.events import Event, EventReader, is_kind
+from tui_ft.runs.events import Event, EventReader
 from tui_ft.runs.folder import Job, RunFolder, list_runs
 from tui_ft.runs.idle import ENDED, still_billing
 from tui_ft.runs.killed import Cause, why
@@ -38,8 +39,9 @@ _LOG_TAIL = 16_384
 _NEWS = 50
 _ALERTS = 100
 _TIMED_STEPS = 64
-# Above this many unread bytes only every n-th step is parsed, so that a run of a million steps opens at once.
+# Of more unread bytes than this, one step in so many bytes is parsed: a run of a million steps opens at once.
 _SAMPLE_ABOVE = 24 << 20
+_SAMPLE_EVERY = 16 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,16 +223,11 @@ class RunWatcher:
 
     def _read_events(self) -> None:
         restarts = self._reader.restarts
-        stride = 1 + self._reader.unread_bytes // _SAMPLE_ABOVE
-        skipped = 0
-        for line in self._reader.lines():
+        long = self._reader.unread_bytes > _SAMPLE_ABOVE
+        for line in chain(self._reader.sample(_SAMPLE_EVERY) if long else (), self._reader.lines()):
             if self._reader.restarts != restarts:
                 restarts = self._reader.restarts
                 self._reset()
-            if stride > 1 and is_kind(line, b"step"):
-                skipped += 1
-                if skipped % stride:
-                    continue
             event = self._reader.parse(line)
             if event is not None:
                 self._take(event)
