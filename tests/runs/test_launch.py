@@ -18,7 +18,7 @@ from tests.sample_plan import make_plan
 from tui_ft.errors import InputError
 from tui_ft.files import write_json
 from tui_ft.hardware.facts import Gpu
-from tui_ft.runs import launch, status
+from tui_ft.runs import amendments, changes, launch, status
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.status import Holder, Status
 
@@ -131,6 +131,22 @@ def test_a_finished_run_is_not_started_again(run: RunFolder) -> None:
     status.write(run, Status("finished"))
     with pytest.raises(InputError, match="this run is finished"):
         launch.start(run, "train")
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_finished_run_is_made_longer_and_that_is_written_down(run: RunFolder) -> None:
+    save(run, 12)
+    status.write(run, Status("finished"))
+    with pytest.raises(InputError, match="would not make it longer"):
+        launch.resume(run, settings=["train.epochs=1"])
+    assert not amendments.read(run)
+    launch.resume(run, settings=["train.epochs=3", "train.learning_rate=1e-4"])
+    assert facts(run)["args"] == ["--resume"]
+    (made,) = amendments.read(run)
+    assert (made.step, made.why, made.values) == (12, "extended", {"train.epochs": 3})
+    assert [(change.step, change.values) for change in changes.read(run)] == [
+        (12, {"train.learning_rate": 1e-4})
+    ]
 
 
 def test_a_run_with_a_checkpoint_is_resumed_not_restarted(run: RunFolder) -> None:

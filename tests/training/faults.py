@@ -11,7 +11,6 @@ print@TEXT    TEXT is a token in the environment, a library prints TEXT, and fai
 
 from __future__ import annotations
 
-import importlib
 import logging
 import os
 import time
@@ -95,7 +94,7 @@ def _exec_here() -> None:
         os.environ.update(environment)
         os._exit(worker.main(arguments[4:]))
 
-    importlib.import_module("os").execve = execve
+    vars(os)["execve"] = execve
 
 
 def _slow(seconds: float) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.training.conftest import Workshop, events, log_of, state_of, wait_for_step
+from tests.training.conftest import Workshop, events, log_of, losses, state_of, wait_for_step
 from tui_ft.runs import amendments, launch, resuming
 from tui_ft.runs.folder import RunFolder
 from tui_ft.runs.terms import Differs
@@ -51,13 +51,13 @@ def test_a_finished_run_goes_on_learning(workshop: Workshop, finished: RunFolder
     assert (found.state, found.step, found.steps) == ("finished", 24, 24)
     (told,) = events(finished, "extended")
     assert told["text"].startswith("The run is extended from 12 to 24 steps at step 12.")
-    rates = dict(zip(found.curves["lr"].steps, found.curves["lr"].values, strict=True))
+    rates = {event["step"]: event["lr"] for event in events(finished, "step")}
     # Step 13 has the rate after 12 steps, where the first schedule had come to 0; then it rises and falls.
     # A cosine planned for 24 steps with one of warm-up has half (1 + cos(pi 11 / 23)) there.
     assert rates[13] == 0.0
     assert rates[14] == pytest.approx(2e-2 * 0.5 * (1 + math.cos(math.pi * 11 / 23)), rel=1e-6)
     assert all(rates[step] > rates[step + 1] > 0 for step in range(14, 24))
-    assert found.curves["loss"].values[-1] < found.curves["loss"].values[11]
+    assert losses(finished)[-1] < losses(finished)[11]
 
 
 def test_a_longer_run_that_is_killed_goes_on_the_same(

@@ -95,7 +95,13 @@ def test_the_first_checkpoint_comes_within_the_hour_whatever_the_recipe_says(wor
 
 
 def test_a_signal_in_a_long_update_saves_at_once_and_exactly(workshop: Workshop) -> None:
-    settings = {"micro_batch": 1, "grad_accum": 8, "epochs": 2.0, "eval_every": 3, "early_stopping": 0}
+    settings: dict[str, Any] = {
+        "micro_batch": 1,
+        "grad_accum": 8,
+        "epochs": 2.0,
+        "eval_every": 3,
+        "early_stopping": 0,
+    }
     whole, run = workshop.run(**settings), workshop.run(**settings)
     assert workshop.train(whole) == 0, log_of(whole)
     pid = workshop.start(run, fault="slow@0.25")
