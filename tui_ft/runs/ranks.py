@@ -24,7 +24,7 @@ WAITING_S = 1800.0  # as long as NCCL waits: the main thread of a rank did nothi
 
 @dataclass(frozen=True, slots=True)
 class Rank:
-    """One process. Times are seconds since the epoch.
+    """One process. Times are seconds of the machine's monotonic clock, which nobody sets.
 
     `time` is its last heartbeat, `moved` when its main thread last got on, `marks` how often it did.
     `ended` is its exit code once it has one; `error` and `fix` say what it failed with.

@@ -63,7 +63,7 @@ class Heart:
             number,
             pid,
             status.process_identity(pid),
-            time.time(),
+            time.monotonic(),
             device=seen[int(device)] if int(device) < len(seen) else "",
         )
         self._guard = threading.Lock()
@@ -87,7 +87,7 @@ class Heart:
     def mark(self) -> None:
         """The main thread has got on."""
         with self._guard:
-            self._rank = replace(self._rank, marks=self._rank.marks + 1, moved=time.time())
+            self._rank = replace(self._rank, marks=self._rank.marks + 1, moved=time.monotonic())
 
     def end(self, code: ExitCode, error: str = "", fix: str = "") -> int:
         """Write down how this process ends; returns the exit code."""
@@ -96,7 +96,7 @@ class Heart:
 
     def _say(self, **values: Any) -> None:
         with self._guard:
-            self._rank = replace(self._rank, time=time.time(), **values)
+            self._rank = replace(self._rank, time=time.monotonic(), **values)
             ranks.write(self._folder, self._rank)
 
     def _beat(self) -> None:

@@ -89,7 +89,7 @@ def _watch(folder: RunFolder, torchrun: subprocess.Popen[bytes], stops: Stops) -
             forwarded = stops.received
             ranks.kill(now[:1], signal.Signals[stops.received])
         alive = {rank.pid for rank in now if rank.alive}
-        found = ranks.stuck(now, alive, time.time())
+        found = ranks.stuck(now, alive, time.monotonic())
         if found is not None:
             ranks.kill([found.rank], signal.SIGABRT)  # faulthandler prints its stack to the log
             time.sleep(1)
