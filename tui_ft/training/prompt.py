@@ -48,8 +48,11 @@ class Prompt(TrainerCallback):  # type: ignore[misc]
             )
 
     def on_substep_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Raises Preempted when a signal has come."""
-        if self._wishes.signal_waits:
+        """Raises Preempted when a signal has come.
+
+        One of several processes must not leave alone: the others would wait for its gradients.
+        """
+        if self._wishes.signal_waits and args.world_size == 1:
             self._wishes.take()
             raise Preempted
 
