@@ -42,12 +42,6 @@ def test_what_was_saved_is_not_overwritten(workshop: Workshop) -> None:
     assert checkpoints.listed(run) == saved
 
 
-def test_unbuilt_objectives_are_refused(workshop: Workshop) -> None:
-    run = workshop.run(method={"objective": "dpo"})
-    assert workshop.train(run) == 3
-    assert view(run).message == "training with dpo is not built yet"
-
-
 def test_a_target_that_is_no_module_is_named(workshop: Workshop) -> None:
     run = workshop.run(method={"targets": ("q_proj", "v_porj")})
     assert workshop.train(run) == 2
