@@ -45,9 +45,10 @@ format: setup ## Put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: setup ## Draw docs/keys.md and docs/recipe.md from the code
+docs: setup ## Draw docs/keys.md, docs/recipe.md and the fault matrix from the code
 	$(BIN)/python -m tui_ft.screens.keys > docs/keys.md
 	$(BIN)/python docs/reference.py
+	$(BIN)/python docs/faults.py
 
 screenshots: setup ## Draw the pictures of the docs from the app itself
 	$(BIN)/python docs/screenshots.py

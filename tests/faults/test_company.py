@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.conftest import SETTINGS, assert_same
+from tests.faults.conftest import SETTINGS, STEPS, assert_same
 from tests.screens.terminal_pty import Terminal
 from tests.training.conftest import Workshop, events, log_of, state_of, wait_for_step, wait_until
 from tui_ft.errors import InputError
@@ -70,22 +70,22 @@ def test_settings_out_of_bounds(workshop: Workshop, whole: RunFolder) -> None:
 
 
 def test_two_viewers_killed(workshop: Workshop, whole: RunFolder) -> None:
-    """Two viewers on two terminals, one killed with `kill -9`, the other's terminal gone: the run does not
-    notice, and a third sees what they saw."""
+    """`tui-ft watch` and the wizard on two terminals, one's terminal gone, the other killed with `kill -9`:
+    the run does not notice, bit for bit."""
     run = workshop.run(**SETTINGS)
     pid = workshop.start(run)
     wait_for_step(run, 2)
     os.kill(pid, signal.SIGSTOP)  # the run waits for the viewers to start, not the other way round
     home = run.path.parents[1]
-    command = [sys.executable, "-m", "tui_ft", "--home", str(home), "watch", run.id]
-    with Terminal(command, home.parent) as first, Terminal(command, home.parent) as second:
-        first.read_until("step 2")
-        second.read_until("step 2")
+    wizard = [sys.executable, "-m", "tui_ft", "--home", str(home)]  # opens at the run that is alive
+    with Terminal(wizard, home.parent) as killed, Terminal([*wizard, "watch", run.id], home.parent) as gone:
+        for terminal in (killed, gone):
+            terminal.read_until(f" of {STEPS}")
         os.kill(pid, signal.SIGCONT)
         wait_for_step(run, 5)
-        first.process.kill()
-        second.vanish()
-        assert second.process.wait(30) is not None
+        killed.process.kill()
+        gone.vanish()
+        assert gone.process.wait(30) is not None
         assert workshop.wait(pid) == 0, log_of(run)
     assert_same(run, whole)
 

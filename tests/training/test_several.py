@@ -77,6 +77,7 @@ def test_two_processes_learn_what_one_does(workshop: Workshop, packing: bool) ->
 
 
 def test_two_processes_that_were_killed_go_on_bit_for_bit(workshop: Workshop) -> None:
+    """A run of two processes that died: goes on from its checkpoint bit for bit."""
     whole = workshop.run(name="whole", **TWO, epochs=4.0)
     train_in_two(workshop, whole)
     cut = RunFolder(whole.path.with_name(f"cut-{whole.id}"))
@@ -107,6 +108,8 @@ def gone(pid: int) -> bool:
 
 
 def test_a_dead_rank_ends_the_run_with_its_name_and_leaves_nobody(workshop: Workshop) -> None:
+    """One of two processes of a run is killed with `kill -9`: the run fails with that rank's name within
+    seconds, and no process is left."""
     run = workshop.run(name="dead", **TWO, epochs=4000.0)
     first, second = start(run)
     os.kill(second, signal.SIGKILL)
@@ -122,6 +125,7 @@ def test_a_dead_rank_ends_the_run_with_its_name_and_leaves_nobody(workshop: Work
 
 @pytest.mark.slow
 def test_a_stop_request_ends_all_ranks_at_the_same_step(workshop: Workshop) -> None:
+    """SIGTERM in a run of two processes: all save and end at the same step."""
     run = workshop.run(name="stop", **TWO, epochs=4000.0)
     pids = start(run)
     control.request(run, "save")
@@ -138,6 +142,7 @@ def test_a_stop_request_ends_all_ranks_at_the_same_step(workshop: Workshop) -> N
 
 @pytest.mark.slow
 def test_a_stuck_rank_is_named(workshop: Workshop) -> None:
+    """One of two processes is stopped (SIGSTOP): named as stuck and ended with the others."""
     run = workshop.run(name="stuck", **TWO, epochs=4000.0)
     _, second = start(run)
     os.kill(second, signal.SIGSTOP)
@@ -148,6 +153,8 @@ def test_a_stuck_rank_is_named(workshop: Workshop) -> None:
 
 @pytest.mark.slow
 def test_ranks_do_not_outlive_the_process_that_watches_them(workshop: Workshop) -> None:
+    """The process that watches over the ranks is killed: no rank outlives it, and the run is lost, to be
+    resumed."""
     run = workshop.run(name="orphans", **TWO, epochs=4000.0)
     pids = start(run)
     worker = status.Holder.read(run)

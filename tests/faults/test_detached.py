@@ -24,6 +24,8 @@ STARTER = (
 
 
 def test_a_closed_terminal_does_not_end_the_training(workshop: Workshop) -> None:
+    """The terminal a run was started from is closed (SIGHUP, a real pty gone), and it is started twice
+    more: it trains on to its end, once."""
     run = workshop.run(epochs=12.0, save_every_minutes=60)
     starter, terminal = pty.fork()
     if not starter:

@@ -42,6 +42,7 @@ def assert_all_finite(run: RunFolder) -> None:
 
 
 def test_without_rollback_the_run_stops_and_keeps_only_finite_weights(workshop: Workshop) -> None:
+    """The loss is NaN: the run stops there, and no saved weight is NaN."""
     run = workshop.run(**SETTINGS)
     train_with_nan(workshop, run, 10, 1)
     found = view(run)
@@ -52,6 +53,8 @@ def test_without_rollback_the_run_stops_and_keeps_only_finite_weights(workshop: 
 
 
 def test_the_run_goes_back_to_the_checkpoint_before_with_half_the_rate(workshop: Workshop) -> None:
+    """The same with train.on_nan = "rollback": goes back to the checkpoint before with half the learning
+    rate, exactly as a run with that rate."""
     run = with_recipe(workshop.run(**SETTINGS), train__on_nan="rollback")
     train_with_nan(workshop, run, 10, 1)
     found = view(run)
@@ -74,6 +77,7 @@ def test_the_run_goes_back_to_the_checkpoint_before_with_half_the_rate(workshop:
 
 
 def test_a_checkpoint_of_the_very_step_is_left_behind(workshop: Workshop) -> None:
+    """NaN right after a checkpoint: that one is set aside, and the run goes back further."""
     run = with_recipe(workshop.run(**SETTINGS), train__on_nan="rollback")
     train_with_nan(workshop, run, 8, 1)
     assert [event["resumed_from"] for event in events(run, "start")] == [None, 4]
@@ -82,6 +86,7 @@ def test_a_checkpoint_of_the_very_step_is_left_behind(workshop: Workshop) -> Non
 
 
 def test_without_a_checkpoint_it_begins_anew_and_after_two_attempts_it_stops(workshop: Workshop) -> None:
+    """NaN again and again: after two times back it stops, with every saved weight finite."""
     run = with_recipe(workshop.run(**SETTINGS), train__on_nan="rollback")
     train_with_nan(workshop, run, 2, 3)
     found = view(run)
@@ -94,6 +99,7 @@ def test_without_a_checkpoint_it_begins_anew_and_after_two_attempts_it_stops(wor
 
 
 def test_before_the_first_update_no_rate_helps(workshop: Workshop) -> None:
+    """NaN before the first update: stops at once, since no learning rate can help."""
     run = with_recipe(workshop.run(**SETTINGS), train__on_nan="rollback", train__dry_run=False)
     train_with_nan(workshop, run, 0, 1)
     assert view(run).state == "failed"

@@ -42,6 +42,8 @@ def assert_same_curve(run: RunFolder, whole: RunFolder) -> None:
 def test_the_run_goes_on_with_half_the_rows_and_the_same_curve(
     workshop: Workshop, whole: RunFolder, fault: str
 ) -> None:
+    """The GPU is out of memory at a step, in an evaluation or in a save (its error is thrown): goes on by
+    itself with half the rows at once, the same curve and rates."""
     run = workshop.run(method=METHOD, **SETTINGS, save_every_minutes=EVERY_STEP)
     assert workshop.train(run, fault=f"{fault},exec-here") == 0, log_of(run)
     assert_same_curve(run, whole)
@@ -59,6 +61,8 @@ def test_the_run_goes_on_with_half_the_rows_and_the_same_curve(
 def test_without_a_checkpoint_it_begins_again_and_a_later_resume_keeps_the_pieces(
     workshop: Workshop, whole: RunFolder
 ) -> None:
+    """The same before anything was saved: begins again in smaller pieces, and every later resume keeps
+    them."""
     run = workshop.run(method=METHOD, **SETTINGS)
     assert workshop.train(run, fault="oom-step@2,exec-here") == 0, log_of(run)
     assert_same_curve(run, whole)
@@ -70,6 +74,7 @@ def test_without_a_checkpoint_it_begins_again_and_a_later_resume_keeps_the_piece
 def test_the_fresh_process_is_another_program_with_the_same_id_and_lock(
     workshop: Workshop, whole: RunFolder
 ) -> None:
+    """The same, with the process really replaced: its id stays and nobody else can take the lock."""
     run = workshop.run(method=METHOD, **SETTINGS, save_every_minutes=EVERY_STEP)
     pid = workshop.start(run, fault="oom-step@6")
     wait_until(lambda: bool(amendments.read(run)), run)
@@ -83,6 +88,7 @@ def test_the_fresh_process_is_another_program_with_the_same_id_and_lock(
 
 
 def test_three_times_and_no_more(workshop: Workshop) -> None:
+    """Memory never suffices: after three times it fails and offers the next smaller plan as a command."""
     run = workshop.run(method=METHOD, **{**SETTINGS, "micro_batch": 24})
     assert workshop.train(run, fault="always-oom-step@1,exec-here") == 3
     assert [made.values["train.micro_batch"] for made in amendments.read(run)] == [12, 6, 3]
@@ -95,6 +101,7 @@ def test_three_times_and_no_more(workshop: Workshop) -> None:
 
 
 def test_one_row_at_once_is_the_end_of_the_way(workshop: Workshop) -> None:
+    """Out of memory with one row at once: fails in a sentence."""
     run = workshop.run(**{**SETTINGS, "micro_batch": 1, "grad_accum": 4})
     assert workshop.train(run, fault="oom-step@3,exec-here") == 3
     assert not amendments.read(run)
@@ -103,6 +110,7 @@ def test_one_row_at_once_is_the_end_of_the_way(workshop: Workshop) -> None:
 
 
 def test_the_recipe_may_say_stop(workshop: Workshop) -> None:
+    """Out of memory, and the recipe says stop: fails with the smaller plan as a command."""
     run = workshop.run(**SETTINGS)
     run.recipe.write_text(run.recipe.read_text() + '[train]\non_oom = "stop"\n')
     assert workshop.train(run, fault="oom-step@3,exec-here") == 3
