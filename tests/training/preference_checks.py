@@ -8,18 +8,21 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import torch
 from accelerate import Accelerator
 from datasets import Dataset
 from peft import LoraConfig, get_peft_model
-from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast
+from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen3MoeConfig
 from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer
 from trl.experimental.orpo import ORPOTrainer
 
 from tests.sample_plan import make_plan
+from tui_ft.errors import InputError
 from tui_ft.planning.plan import MethodPlan, Plan
 from tui_ft.runs.folder import RunFolder
 from tui_ft.training.arguments import sft_config, update_steps, warmup_steps
+from tui_ft.training.model import add_adapters
 from tui_ft.training.preference import PreferenceTrainer
 from tui_ft.training.preference_data import Kind, load
 
@@ -313,3 +316,27 @@ _DECIDED = (
     "num_train_epochs",
     "seed",
 )
+
+
+def experts_are_named(folder: str, scratch: str) -> None:
+    """A mixture of experts gets adapters on its blocks, told by name; naming a block is explained."""
+    config = Qwen3MoeConfig(
+        vocab_size=64,
+        hidden_size=32,
+        intermediate_size=64,
+        moe_intermediate_size=16,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        head_dim=8,
+        num_experts=4,
+        num_experts_per_tok=2,
+    )
+    method = MethodPlan("lora", "sft", 4, 8, 0.0, "all-linear", False)
+    _, adapters = add_adapters(AutoModelForCausalLM.from_config(config), method)
+    assert adapters.matches["experts.gate_up_proj"] == adapters.matches["experts.down_proj"] == 2
+    assert "base_layer" not in adapters.matches
+    for named in ("experts", "gate_up_proj"):
+        with pytest.raises(InputError, match="holds all experts in one block") as caught:
+            add_adapters(AutoModelForCausalLM.from_config(config), replace(method, targets=(named,)))
+        assert "all-linear" in str(caught.value)

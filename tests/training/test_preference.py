@@ -76,7 +76,13 @@ def test_the_loss_is_that_of_trl(workshop: Workshop, tmp_path: Path, name: str) 
 
 
 @pytest.mark.parametrize(
-    "name", ["the_reference_stays", "pairs_are_cut_counted_and_left_out", "nothing_is_left_to_defaults"]
+    "name",
+    [
+        "the_reference_stays",
+        "pairs_are_cut_counted_and_left_out",
+        "nothing_is_left_to_defaults",
+        "experts_are_named",
+    ],
 )
 def test_parts(workshop: Workshop, tmp_path: Path, name: str) -> None:
     check(workshop, name, str(workshop.model), str(tmp_path))

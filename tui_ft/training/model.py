@@ -23,6 +23,8 @@ from tui_ft.runs.folder import RunFolder
 from tui_ft.text import nearest
 from tui_ft.training import start
 
+_EXPERTS = "holds all experts in one block, which is no linear layer"
+_REACHED = 'Set it to "all-linear": that gives experts an adapter as well, where this architecture is known.'
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 
 
@@ -106,12 +108,18 @@ def load_trainable(plan: Plan, model: Model, run: RunFolder) -> tuple[Any, Adapt
 
 
 def _matches(model: Any) -> dict[str, int]:
+    """How many modules of each name have an adapter; experts in one block are named by their parameter."""
     names = (
-        name.rpartition(".")[2]
+        ".".join([part for part in name.split(".") if part != "base_layer"][-1:] + _parameter(module))
         for name, module in model.named_modules()
         if isinstance(module, BaseTunerLayer)
     )
     return dict(Counter(names))
+
+
+def _parameter(module: Any) -> list[str]:
+    name = getattr(module, "parameter_name", None)
+    return [name] if name else []
 
 
 def _count(model: Any, matches: dict[str, int]) -> Adapters:
@@ -127,6 +135,7 @@ def _count(model: Any, matches: dict[str, int]) -> Adapters:
 def _check_targets(base: Any, targets: Sequence[str]) -> None:
     """Raises InputError with every name that matches nothing, or something that cannot have an adapter."""
     modules = dict(base.named_modules())
+    blocks = {name.rpartition(".")[2] for name, weight in base.named_parameters() if weight.dim() == 3}
     linear = {name for name, module in modules.items() if isinstance(module, torch.nn.Linear)}
     short = sorted({name.rpartition(".")[2] for name in linear} - {"lm_head"})
     problems = []
@@ -134,8 +143,12 @@ def _check_targets(base: Any, targets: Sequence[str]) -> None:
         matched = [name for name in modules if name == target or name.endswith(f".{target}")]
         if any(name not in linear or modules[name] is base.get_output_embeddings() for name in matched):
             what, fix = _no_place(base, target, modules[matched[0]]), f"Choose among {', '.join(short)}."
+            if what.endswith(_EXPERTS):
+                fix = _REACHED
         elif matched:
             continue
+        elif target in blocks:
+            what, fix = f"{target} {_EXPERTS}", _REACHED
         else:
             what = f"the model has no module called {target!r}"
             fix = (
@@ -156,7 +169,5 @@ def _no_place(base: Any, target: str, module: Any) -> str:
         return f"{target} holds the words themselves; an adapter would store them all again"
     kind = type(module).__name__
     if any(parameter.dim() == 3 for parameter in module.parameters(recurse=False)):
-        return (
-            f"{target} ({kind}) holds all experts in one block, which adapters on linear layers do not reach"
-        )
+        return f"{target} ({kind}) {_EXPERTS}"
     return f"{target} ({kind}) is no linear layer"

@@ -10,7 +10,7 @@ from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
 
-class ByLength(Sampler[int]):
+class ByLength(Sampler[int]):  # type: ignore[misc]
     """Rows of similar length follow each other, so that a batch holds little padding.
 
     Rows are shuffled, cut into stretches of 50 updates and sorted by length in each of them; the longest row
