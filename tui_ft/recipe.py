@@ -188,8 +188,8 @@ class Train(_Section):
     )
     strategy: Literal["auto", "ddp", "fsdp"] = _option(
         "auto",
-        "How several GPUs share the work: ddp puts a whole copy on each, fsdp a part; auto is ddp.",
-        cost="memory: fsdp < ddp",
+        "How several GPUs share the work: ddp puts a whole copy on each, auto is that; fsdp, a part on each, "
+        "is not built yet.",
     )
     smoke_test: bool = _option(
         False,

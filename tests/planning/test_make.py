@@ -442,11 +442,11 @@ def test_a_box_with_several_gpus_says_that_one_is_used() -> None:
 
 def test_several_gpus_share_the_rows_of_an_update() -> None:
     pair = Hardware((*A100.gpus, *A100.gpus), A100.host, A100.driver, A100.cuda_driver)
-    alone = make(recipe(), model(), report(), pair)
+    alone = make(recipe('[train]\npacking = "off"\n'), model(), report(), pair)
     assert (alone.train.gpus, alone.train.strategy) == (1, "single")
     assert 'train.gpus = "all" lets 2 train together' in alone.warnings[0]
-    assert alone.several[0].changes == {"train.gpus": 2, "train.strategy": "ddp"}
-    both = make(recipe('[train]\ngpus = "all"\n'), model(), report(), pair)
+    assert alone.several[0].changes == {"train.gpus": 2}
+    both = make(recipe('[train]\ngpus = "all"\npacking = "off"\n'), model(), report(), pair)
     assert (both.train.gpus, both.train.strategy) == (2, "ddp")
     assert both.train.effective_batch == alone.train.effective_batch
     assert (both.steps, both.tokens) == (alone.steps, alone.tokens)
@@ -462,10 +462,10 @@ def test_several_gpus_share_the_rows_of_an_update() -> None:
     ("train", "words"),
     [
         ("gpus = 2", "2 GPUs asked for; this box has 1 like"),
-        ('gpus = "all"\nstrategy = "fsdp"\n[method]\nname = "qlora"', "fsdp does not cut weights of 4 bits"),
+        ('gpus = "all"\nstrategy = "fsdp"', r"training in shards \(fsdp\) is not built yet"),
     ],
 )
-def test_more_gpus_than_there_are_and_what_cannot_be_cut_is_refused(train: str, words: str) -> None:
+def test_more_gpus_than_there_are_and_shards_are_refused(train: str, words: str) -> None:
     with pytest.raises(InputError, match=words):
         make(recipe(f"[train]\n{train}\n"), model(), report(), A100)
 

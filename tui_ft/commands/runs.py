@@ -27,7 +27,7 @@ def _row(v: RunView) -> tuple[str, str, str, str, str]:
     return (
         v.run,
         v.state if v.ahead is None else f"queued, {v.ahead} before it",
-        f"{v.step}{steps}",
+        f"{v.step}{steps}" + (f", {v.together} together" if v.together > 1 else ""),
         _number(v.loss),
         _number(v.best.eval_loss if v.best else None),
     )
@@ -48,4 +48,5 @@ def _summary(v: RunView) -> dict[str, object]:
         "loss": v.loss,
         "eval_loss": v.eval_loss,
         "ahead": v.ahead,
+        "together": v.together,
     }

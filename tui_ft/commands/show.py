@@ -40,6 +40,9 @@ def describe(shown: RunView) -> Iterator[str]:
         )
     if shown.cost is not None:
         yield f"  ${shown.cost:.2f} at ${shown.price_per_hour:g} an hour"
+    if shown.together > 1:
+        lost = [rank.name for rank in shown.ranks if shown.alive and not rank.alive]
+        yield f"  {shown.together} processes train together" + (f"; gone: {', '.join(lost)}" if lost else "")
     if shown.changes:
         yield f"  changed in the run: {words(shown.changes)}"
     if shown.shutdown_at is not None:

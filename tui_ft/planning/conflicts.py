@@ -60,14 +60,9 @@ def _data(recipe: Recipe, report: DatasetReport) -> list[Problem]:
 def _several(recipe: Recipe, box: Box) -> list[Problem]:
     """What training on several GPUs asks for."""
     gpus, strategy, problems = recipe.train.gpus, recipe.train.strategy, []
-    if strategy == "fsdp" and box.device == "cpu":
-        problems.append(
-            Problem("fsdp shares GPU memory, and this box has no GPU", "train.strategy", "Leave it out.")
-        )
-    if strategy == "fsdp" and recipe.method.name == "qlora":
-        problems.append(
-            Problem("fsdp does not cut weights of 4 bits here", "train.strategy", 'Set it to "ddp".')
-        )
+    if strategy == "fsdp":
+        what = "training in shards (fsdp) is not built yet"
+        problems.append(Problem(what, "train.strategy", 'Set it to "ddp", or leave it out.'))
     if gpus != "all" and box.device == "cuda" and gpus > box.alike:
         what = f"{count(gpus, 'GPU')} asked for; this box has {box.alike} like {box.name}"
         problems.append(Problem(what, "train.gpus", f"Set it to {box.alike} or less."))

@@ -187,7 +187,6 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
     targets = given("method.targets")
     loss_on = choose.loss_on(job).value if job.plain_text else given("train.loss_on")
     gpus = conflicts.together(given("train.gpus"), box)
-    strategy: Strategy = "fsdp" if given("train.strategy") == "fsdp" else "ddp"
     if box.device == "cpu" and gpus > 1 and box.memory_bytes is not None:
         box = replace(box, memory_bytes=box.memory_bytes // gpus)  # every process has a copy of its own
     method = MethodPlan(
@@ -206,10 +205,9 @@ def _wish(record: Record, job: Job, box: Box, known: Subject, report: DatasetRep
         subject=known,
         box=box,
         method=method,
-        train=replace(_open_train(record, loss_on), gpus=gpus, strategy=strategy if gpus > 1 else "single"),
+        train=replace(_open_train(record, loss_on), gpus=gpus, strategy="ddp" if gpus > 1 else "single"),
         rows_per_update=max(1, choose.effective_batch(job).value // gpus),
         gpus=gpus,
-        strategy=strategy,
         lengths=job.lengths,
         scored=_scored(report, loss_on),
         rank=given("method.rank"),
@@ -297,10 +295,13 @@ def _several(wish: Wish, option: Option) -> tuple[FitPlan, ...]:
     return tuple(
         best(replace(shared, strategy=strategy), target).row(
             wish.box.device,
-            ["on each GPU, if all are like this one"],
+            [
+                "on each GPU, if all are like this one",
+                "train.gpus takes them" if strategy == "ddp" else "not built yet",
+            ],
             strategy=strategy,
             title=f"{gpus} GPUs, {strategy}",
-            changes={"train.gpus": gpus, "train.strategy": strategy} if wish.box.alike == gpus else {},
+            changes={"train.gpus": gpus} if strategy == "ddp" and wish.box.alike == gpus else {},
         )
         for strategy in sharing
     )

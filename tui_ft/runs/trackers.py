@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.util
 import netrc
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -79,7 +79,12 @@ def url(track: Track) -> str:
 
 def open_tracker(name: str, subject: Subject) -> Tracker:
     """A tracker ready to take numbers. Raises whatever its package raises."""
-    makers = {"wandb": _Wandb, "mlflow": _Mlflow, "tensorboard": _TensorBoard, "trackio": _Trackio}
+    makers: dict[str, Callable[[Subject], Tracker]] = {
+        "wandb": _Wandb,
+        "mlflow": _Mlflow,
+        "tensorboard": _TensorBoard,
+        "trackio": _Trackio,
+    }
     return makers[name](subject)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
-from tui_ft.runs import changes, copies, countdown
+from tui_ft.runs import changes, copies, countdown, ranks
 from tui_ft.runs.artefacts import Artefact, artefacts
 from tui_ft.runs.copies import Copied
 from tui_ft.runs.curves import Curve, CurveBuilder
@@ -24,6 +24,7 @@ from tui_ft.runs.events import Event, EventReader
 from tui_ft.runs.folder import Job, RunFolder, list_runs
 from tui_ft.runs.idle import ENDED, still_billing
 from tui_ft.runs.killed import Cause, why
+from tui_ft.runs.ranks import Rank
 from tui_ft.runs.readings import Alert, Best, Gauge, HostGauge, News, alert, gauges, host, number
 from tui_ft.runs.status import Reality, State, Status, reality, same_boot
 from tui_ft.runs.trial import Trial, trial
@@ -88,6 +89,8 @@ class RunView:
     cost: float | None = None  # dollars so far, at that price
     changes: dict[str, Any] = field(default_factory=dict)  # settings changed in the run, by recipe key
     ahead: int | None = None  # runs before it in its queue, None when it is in none
+    together: int = 1  # GPUs that train together, or processes where there is none
+    ranks: tuple[Rank, ...] = ()  # those processes, when there are several
     shutdown_at: float | None = None  # the box is ended then, unless somebody calls it off
     copies: tuple[Copied, ...] = ()  # what is off this box, by target
     bell: bool = False  # the recipe asks for a bell at the end and at errors
@@ -192,6 +195,8 @@ class RunWatcher:
             changes=dict(self._changes),
             ahead=queued.total if queued else None,
             shutdown_at=counting.at if counting else None,
+            together=_processes(self._plan),
+            ranks=ranks.read(self.folder) if _processes(self._plan) > 1 else (),
             copies=copies.read(self.folder),
             bell=_section(self._recipe, "notify").get("bell") is True,
         )
@@ -366,6 +371,19 @@ def show_json(run: RunView) -> dict[str, Any]:
         "changes": dict(run.changes),
         "ahead": run.ahead,
         "shutdown_at": run.shutdown_at,
+        "together": run.together,
+        "ranks": [
+            {
+                "rank": rank.rank,
+                "pid": rank.pid,
+                "device": rank.device,
+                "heartbeat": rank.time,
+                "alive": rank.alive,
+                "ended": rank.ended,
+                "error": rank.error,
+            }
+            for rank in run.ranks
+        ],
         "copies": [copies.document(copied) for copied in run.copies],
         "jobs": dict(run.jobs),
         "curves": {
@@ -373,6 +391,11 @@ def show_json(run: RunView) -> dict[str, Any]:
             for name, curve in run.curves.items()
         },
     }
+
+
+def _processes(plan: dict[str, Any]) -> int:
+    found = _section(plan, "train").get("gpus")
+    return found if isinstance(found, int) else 1
 
 
 def _newer_run(folder: RunFolder) -> bool:
