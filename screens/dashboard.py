@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.content import Content
 
@@ -37,21 +36,14 @@ STATE_WORDS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What an hour costs and what the run may cost; 0 is unknown."""
-
-    per_hour: float = 0.0
-
-    def spent(self, view: RunView) -> str:
-        """`$0.21 of ~$0.42`; "" without a price."""
-        if not self.per_hour or view.elapsed_s is None:
-            return ""
-        spent = view.elapsed_s / 3600 * self.per_hour
-        if view.eta_s is None:
-            return f"${spent:,.2f}"
-        to_come = sum(view.eta_s) / 2 / 3600 * self.per_hour
-        return f"${spent:,.2f} of ~${spent + to_come:,.2f}"
+def spent(view: RunView) -> str:
+    """`$0.21 of ~$0.42`; "" without a price."""
+    if view.cost is None or not view.price_per_hour:
+        return ""
+    if view.eta_s is None:
+        return f"${view.cost:,.2f}"
+    to_come = sum(view.eta_s) / 2 / 3600 * view.price_per_hour
+    return f"${view.cost:,.2f} of ~${view.cost + to_come:,.2f}"
 
 
 def where(view: RunView) -> Content:
@@ -187,7 +179,7 @@ def points(curve: Curve) -> tuple[Point, ...]:
     return tuple(zip(map(float, curve.steps), curve.values, strict=True))
 
 
-def gauges(view: RunView, cost: Cost, width: int) -> list[Content]:
+def gauges(view: RunView, width: int) -> list[Content]:
     """The machine and the run in figures, for the pane beside the chart. The machine only while it works."""
     rows: list[Content] = []
     room = max(4, width - 21)
@@ -205,7 +197,7 @@ def gauges(view: RunView, cost: Cost, width: int) -> list[Content]:
     rows.append(labelled("speed", _maybe(view.tokens_per_s, "{:,.0f} tokens/s"), width=9))
     rows.append(labelled("rate", _maybe(view.lr, "{:.2e}"), width=9))
     rows.append(labelled("gradient", _maybe(view.grad_norm, "{:.3f}"), width=9))
-    money = cost.spent(view)
+    money = spent(view)
     if money:
         rows.append(labelled("spent", money, width=9))
     return [join(" ", row) for row in rows]
@@ -262,6 +254,12 @@ def ending(view: RunView) -> tuple[str, str, str] | None:
     if view.alive and view.message.startswith("no heartbeat"):
         words = view.message[0].upper() + view.message[1:]
         return "warning", f"{words}.", "The process lives but says nothing; l shows its log."
+    if view.shutdown_at is not None:
+        wait = duration(max(0.0, view.shutdown_at - time.time()))
+        return "warning", f"This box is ended in {wait}.", "k calls that off; the run is over either way."
+    if view.state == "queued":
+        behind = f"{view.ahead:,} before it" if view.ahead else "it is next"
+        return "info", f"Waiting in the queue: {behind}.", "k takes it out."
     match view.state:
         case "finished":
             return "good", "Training is finished.", best

@@ -38,7 +38,7 @@ _STEP_OF: dict[str, int] = {
 }  # fmt: skip
 _FIRST_OF_RUN = 5  # from this step on it is about a run, no longer about a recipe
 # Changing these does not make another run necessary.
-_AFTERWARDS = frozenset({"limits", "evaluate", "export"})
+_AFTERWARDS = frozenset({"limits", "evaluate", "export", "notify", "copies", "track"})
 
 
 @dataclass(frozen=True, slots=True)

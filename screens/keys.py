@@ -189,6 +189,8 @@ PLACES: dict[str, tuple[Key, ...]] = {
         _key("leave", "q", "leave", "Leave tui-ft; the run goes on without you."),
         _more("back", "escape", "runs", "Back to the list of runs; the run goes on."),
         _more("evaluate", "e", "measure now", "Measure the validation loss now."),
+        _more("epoch", "n", "stop after epoch", "Stop when the epoch is over and keep the best weights."),
+        _more("change", "w", "change", "Change the learning rate, an interval or a limit while it trains."),
         _more("scale", "y", "log scale", "Loss axis: linear or logarithmic."),
         *_PANES,
         _more("cursor-left", "left", "read off", "Read figures off the curve: a step back.", "cursor(-1)"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,7 +32,6 @@ class RunPage(Page):
         super().__init__()
         self.folder: RunFolder | None = None
         self.view: RunView | None = None
-        self.price = 0.0
         self._watcher: RunWatcher | None = None
         self._told_of_failure = False
         self._awake = asyncio.Event()
@@ -80,7 +78,6 @@ class RunPage(Page):
 
         if self._watcher is None:
             self.folder = find(self.shell.home, self.draft.run)
-            self.price = price_of(self.folder.recipe)
             self._watcher = RunWatcher(self.folder)
         assert self.folder is not None
         self.read_more(self.folder)
@@ -151,12 +148,3 @@ class RunPage(Page):
     def header_right(self) -> Content:
         """Filled once the run is read."""
         return ink("") if self.view is None else super().header_right()
-
-
-def price_of(recipe: Path) -> float:
-    """The price per hour a recipe names; 0 when it names none or cannot be read."""
-    try:
-        document = tomllib.loads(recipe.read_text(encoding="utf-8"))
-        return float(document.get("limits", {}).get("price_per_hour", 0.0))
-    except (OSError, ValueError, TypeError, AttributeError):
-        return 0.0

@@ -10,6 +10,7 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 from textual.content import Content
 
+from tui_ft.errors import TuiFtError
 from tui_ft.text import duration
 
 from . import keys
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from tui_ft.runs.readings import Alert
     from tui_ft.runs.view import RunView, RunWatcher
 
-    from .dashboard import Cost
     from .widgets.raster import Mode
 
 _OVER = ("finished", "stopped")
@@ -49,6 +49,7 @@ class TrainPage(RunPage):
         self._other: RunWatcher | None = None
         self._other_view: RunView | None = None
         self._drawn: object = None
+        self._rung: object = None  # for what the bell was rung last
 
     def body(self) -> ComposeResult:
         """Chart and gauges, what needs the user, progress, news."""
@@ -101,9 +102,8 @@ class TrainPage(RunPage):
         """Draw everything; only rows that differ are sent."""
         from . import dashboard
 
-        cost = dashboard.Cost(self.price)
         self.query_one("#legend", Lines).show([self._legend(view)])
-        self.query_one("#gauges", Lines).show(lambda width: self._machine(view, cost, width))
+        self.query_one("#gauges", Lines).show(lambda width: self._machine(view, width))
         self.query_one("#progress", Lines).show(lambda width: [dashboard.progress(view, width)])
         self.query_one("#news", Lines).show(dashboard.news(view, self._news_rows()))
         self._draw_curves(view)
@@ -114,7 +114,16 @@ class TrainPage(RunPage):
             box.show(lambda width: dashboard.message(*over, width))
         elif alert is not None:
             box.show(lambda width: dashboard.message(alert.severity, alert.what, alert.action, width))
+        self._ring(view)
         self.refresh_footer()
+
+    def _ring(self, view: RunView) -> None:
+        """The terminal's bell, where the recipe asks for it: at the end, and at errors."""
+        errors = sum(alert.severity == "error" for alert in view.alerts)
+        about = (view.alive, errors)
+        if view.bell and self._rung is not None and self._rung != about:
+            self.app.bell()
+        self._rung = about
 
     def _legend(self, view: RunView) -> Content:
         from . import dashboard
@@ -123,10 +132,10 @@ class TrainPage(RunPage):
             return dashboard.reading(view, self._cursor)
         return join(dashboard.legend(view), dashboard.overlaid(self._other_view))
 
-    def _machine(self, view: RunView, cost: Cost, width: int) -> list[Content]:
+    def _machine(self, view: RunView, width: int) -> list[Content]:
         from . import dashboard
 
-        rows = dashboard.gauges(view, cost, width)
+        rows = dashboard.gauges(view, width)
         if self._pane != "machine":
             return rows
         return [*rows, Content(""), *dashboard.planned_memory(view, width)]
@@ -178,6 +187,10 @@ class TrainPage(RunPage):
                         shown.append(replace(key, label="resume"))
                     elif view is None or view.state not in _OVER:
                         shown.append(key)
+                case "train.stop" if view is not None and view.state == "queued":
+                    shown.append(replace(key, label="take out"))
+                case "train.stop" if view is not None and view.shutdown_at is not None:
+                    shown.append(replace(key, label="keep the box"))
                 case "train.save" | "train.stop":
                     if view is None or view.alive:
                         shown.append(key)
@@ -219,6 +232,9 @@ class TrainPage(RunPage):
     def action_stop(self) -> None:
         """Stop and keep, after asking."""
         view = self.view
+        if view is not None and (view.state == "queued" or view.shutdown_at is not None):
+            self.run_worker(self._call_off(), group="request", exit_on_error=False)
+            return
         if view is None or not view.alive:
             self.shell.say("There is nothing to stop: the run is not at work.")
             return
@@ -238,9 +254,57 @@ class TrainPage(RunPage):
             self._stop,
         )
 
+    async def _call_off(self) -> None:
+        """Take a waiting run out of its queue, or call off the end of the box."""
+        from tui_ft.runs import queue
+
+        folder = self.folder
+        if folder is not None and await in_thread(lambda: queue.cancel(folder)):
+            self.shell.say("It is taken out of the queue.")
+        else:
+            self.request("stop", "The end of the box is called off.")
+
     def _stop(self, yes: bool | None) -> None:
         if yes:
             self.request("stop", "Stopping after this step; the best weights are kept.")
+
+    def action_epoch(self) -> None:
+        """Stop when the epoch is over."""
+        self.request("stop-at-epoch", "Stopping at the end of this epoch; the best weights are kept.")
+
+    def action_change(self) -> None:
+        """Change a setting of the training at work."""
+        self.run_worker(self._change(), group="dialog", exit_on_error=False)
+
+    async def _change(self) -> None:
+        from tui_ft.runs import changes, control
+
+        from .dialogs import Ask, Select
+        from .widgets.choice import Item
+
+        folder = self.folder
+        if folder is None:
+            return
+        items = [Item(key, key) for key in changes.CHANGEABLE]
+        about = "It counts from the end of this step, and again when the run is resumed."
+        key = await self.shell.push_screen_wait(Select("What is to change?", items, text=about, marks=False))
+        if key is None:
+            return
+        recipe = await in_thread(folder.read_recipe)
+
+        def check(text: str) -> None:
+            changes.from_texts(recipe, [f"{key}={text}"])
+
+        text = await self.shell.push_screen_wait(Ask(key, help="The new value.", check=check))
+        if text is None:
+            return
+        try:
+            values = changes.from_texts(recipe, [f"{key}={text}"])
+            asked = await in_thread(lambda: control.change(folder, values))
+        except TuiFtError as error:
+            self.failed(error)
+        else:
+            self.shell.say("It counts after this step." if asked else "It counts when the run goes on.")
 
     def action_recipe(self) -> None:
         """The recipe of this run."""

@@ -10,7 +10,18 @@ import pytest
 from tui_ft.screens import dashboard
 
 from tests.screens import sample_run
-from tests.screens.pilot import LARGE, draft, make_app, place, press, running, shown, text_of, until
+from tests.screens.pilot import (
+    LARGE,
+    draft,
+    make_app,
+    place,
+    press,
+    running,
+    shown,
+    text_of,
+    type_text,
+    until,
+)
 from tui_ft.runs.control import take
 from tui_ft.runs.status import State
 from tui_ft.runs.view import view
@@ -179,7 +190,7 @@ async def test_a_new_recipe_from_an_old_run(tmp_path: Path) -> None:
 def test_gauges_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
     folder = sample_run.make_run(tmp_path, gpu=False)
     with sample_run.at_work(folder):
-        rows = [row.plain for row in dashboard.gauges(view(folder), dashboard.Cost(), 34)]
+        rows = [row.plain for row in dashboard.gauges(view(folder), 34)]
     assert "50 %" in rows[0]
     assert "6.0 of 24" in rows[1]
     assert not any("spent" in row for row in rows)
@@ -187,7 +198,7 @@ def test_gauges_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
 
 def test_an_unknown_number_is_not_zero(tmp_path: Path) -> None:
     run = replace(view(sample_run.make_run(tmp_path)), tokens_per_s=None, lr=None, grad_norm=None)
-    rows = [row.plain for row in dashboard.gauges(run, dashboard.Cost(), 34)]
+    rows = [row.plain for row in dashboard.gauges(run, 34)]
     assert sum("unknown" in row for row in rows) == 3
 
 
@@ -198,9 +209,9 @@ def test_time_left_is_a_range_only_when_that_says_something() -> None:
 
 
 def test_money_comes_from_time_and_price(tmp_path: Path) -> None:
-    run = replace(view(sample_run.make_run(tmp_path)), elapsed_s=1800.0, eta_s=(1800.0, 1800.0))
-    assert dashboard.Cost(0.5).spent(run) == "$0.25 of ~$0.50"
-    assert dashboard.Cost(0.0).spent(run) == ""
+    run = replace(view(sample_run.make_run(tmp_path)), price_per_hour=0.5, cost=0.25, eta_s=(1800.0, 1800.0))
+    assert dashboard.spent(run) == "$0.25 of ~$0.50"
+    assert dashboard.spent(replace(run, price_per_hour=None, cost=None)) == ""
 
 
 def test_the_sample_run_is_what_show_prints(tmp_path: Path) -> None:
@@ -279,3 +290,26 @@ async def test_all_alerts_can_be_read_later(tmp_path: Path) -> None:
             await until(pilot, lambda: "Speed has fallen." in shown(pilot))
             await press(pilot, "enter", "a")
             assert "Look at the temperature." in shown(pilot)
+
+
+async def test_settings_change_while_it_trains(tmp_path: Path) -> None:
+    folder = sample_run.make_run(tmp_path)
+    with sample_run.at_work(folder):
+        async with running(make_app(tmp_path)) as pilot:
+            await until(pilot, lambda: "step 61" in shown(pilot))
+            await press(pilot, "n")
+            await until(pilot, lambda: bool(list(folder.control.glob("*.json"))))
+            assert [request.name for request in take(folder).requests] == ["stop-at-epoch"]
+            await press(pilot, "w")
+            await until(pilot, lambda: "What is to change?" in shown(pilot))
+            await press(pilot, "enter")
+            await until(pilot, lambda: "The new value." in shown(pilot))
+            await type_text(pilot, "7")
+            await press(pilot, "enter")
+            assert "less than or equal to 1" in shown(pilot)
+            await press(pilot, "ctrl+u")
+            await type_text(pilot, "1e-4")
+            await press(pilot, "enter")
+            await until(pilot, lambda: bool(list(folder.control.glob("*.json"))))
+            (asked,) = take(folder).requests
+            assert (asked.name, dict(asked.values)) == ("set", {"train.learning_rate": 1e-4})
