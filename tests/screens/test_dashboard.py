@@ -190,7 +190,8 @@ async def test_a_new_recipe_from_an_old_run(tmp_path: Path) -> None:
 def test_gauges_on_a_machine_without_a_gpu(tmp_path: Path) -> None:
     folder = sample_run.make_run(tmp_path, gpu=False)
     with sample_run.at_work(folder):
-        rows = [row.plain for row in dashboard.gauges(view(folder), 34)]
+        run = replace(view(folder), price_per_hour=None, cost=None)
+        rows = [row.plain for row in dashboard.gauges(run, 34)]
     assert "50 %" in rows[0]
     assert "6.0 of 24" in rows[1]
     assert not any("spent" in row for row in rows)
