@@ -36,7 +36,11 @@ def stretch_hashes(
 
     codes, powers, inverses = _tables()
     sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum(codes[data] * powers[: len(data)], out=sums[1:])
+    # In place: arrays of this size are not given from one operation to the next.
+    after = sums[1:]
+    np.take(codes, data, out=after, mode="clip")
+    after *= powers[: len(data)]
+    np.cumsum(after, out=after)
     return mixed((sums[ends] - sums[begins]) * inverses[begins] + np.asarray(salts, np.uint64))
 
 

@@ -6,10 +6,14 @@ import random
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.data.conftest import WriteRows
 from tui_ft.data.check import check
+from tui_ft.data.near import hashed, plain, shared
 from tui_ft.data.rows import DatasetReport, Finding
 from tui_ft.recipe import Data
 
@@ -152,3 +156,28 @@ def test_languages_without_blanks(write_rows: WriteRows) -> None:
     near = {"prompt": rows[4]["prompt"] + "吗", "completion": "好"}
     found = alike(run(write_rows([*rows, near]), validation=0, test=0))
     assert places(found["near-duplicates"]) == [(251, "nearly as rows.jsonl:5")]
+
+
+@given(st.lists(st.text("ab é日,-. \n", max_size=30), max_size=8))
+def test_equal_words_and_only_they_have_equal_hashes(texts: list[str]) -> None:
+    told = [plain(text) for text in texts]
+    words = [word for text in told for word in text.split()]
+    hashes, numbers = hashed(told)
+    assert numbers.tolist() == [len(text.split()) for text in told]
+    assert len(hashes) == len(words)
+    assert len(set(zip(words, hashes.tolist(), strict=True))) == len(set(words)) == len(set(hashes.tolist()))
+
+
+def test_words_of_long_texts_are_hashed_alike() -> None:
+    told = [f"w{i}".encode() for i in range(30_000)]
+    alone, _ = hashed(told)
+    together, numbers = hashed([b" ".join(told), b"y" * 200_000, b"z"])
+    assert numbers[0] == 30_000
+    assert numbers[2] == 1
+    assert (together[:30_000] == alone).all()
+
+
+@given(st.lists(st.integers(0, 30)))
+def test_keys_that_come_again_are_seen(keys: list[int]) -> None:
+    seen = set(shared(np.array(keys, np.uint64)).tolist())
+    assert {i for i, key in enumerate(keys) if keys.count(key) > 1} <= seen

@@ -8,10 +8,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.data.conftest import WriteRows
 from tests.data.samples import CHATML, pairs, write_tokenizer
@@ -25,9 +28,16 @@ from tui_ft.data.portions import Mapper
 from tui_ft.data.read import Meter
 from tui_ft.data.stream import judge, open_inputs
 from tui_ft.errors import EnvironmentProblem
+from tui_ft.models import token_count
 from tui_ft.models.token_count import TokenCounter
 from tui_ft.models.tokenizer import ChatTokenizer
 from tui_ft.recipe import Data
+
+# What texts are cut at, and what stands beside it.
+BITS = st.sampled_from(
+    ["a", "Foo", "12", "٣", "¼", " ", "  ", "\n", "\n\n", "\r\n", "\t", "\x00", "\x1c", "\u00a0", "\u3000",
+     "é", "日本", "🙂", ".", "don't"]
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -106,9 +116,9 @@ def test_a_process_that_dies_is_an_error_and_none_is_left(write_rows: WriteRows)
     path = write_rows(pairs(400))
     workers, mapper = crew(path, 2)
     meter = Meter(mapper.inputs[0].sources)
-    with workers:
+    with closing(portions.portions(mapper.inputs, meter)) as cut, workers:
         pids = workers.pids
-        mapped = workers.map(portions.portions(mapper.inputs, meter))
+        mapped = workers.map(cut)
         next(mapped)
         for pid in pids:
             os.kill(pid, signal.SIGKILL)
@@ -231,3 +241,24 @@ def test_a_template_that_looks_at_the_texts_is_not_measured(tmp_path: Path, writ
 def test_tokens_of_pieces_add_up(chatml: ChatTokenizer, text: str) -> None:
     counter = TokenCounter(chatml)
     assert counter.count([text, text]) == [len(chatml.encode(text)[0])] * 2
+
+
+@given(st.lists(st.lists(BITS, max_size=12).map("".join), min_size=1, max_size=8))
+def test_tokens_of_any_texts_add_up(chatml: ChatTokenizer, texts: list[str]) -> None:
+    assert TokenCounter(chatml).count(texts) == chatml.lengths(texts)
+
+
+def test_tokens_of_more_words_than_are_remembered(
+    chatml: ChatTokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(token_count, "_FIRST_SLOTS", 256)
+    monkeypatch.setattr(token_count, "_MOST_SLOTS", 1024)
+    counter = TokenCounter(chatml)
+    texts = [" ".join(f"word{i} {i * 7}" for i in range(start, start + 60)) for start in range(0, 1500, 30)]
+    for _ in range(2):
+        assert [counter.count([text])[0] for text in texts] == chatml.lengths(texts)
+
+
+def test_tokens_of_a_text_too_long_to_cut_at_once(chatml: ChatTokenizer) -> None:
+    texts = ["short one", "a few words " * 8_000, "x" * 70_000, "short two"]
+    assert TokenCounter(chatml).count(texts) == chatml.lengths(texts)

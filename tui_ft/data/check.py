@@ -110,7 +110,7 @@ def _take_all(
     meter = Meter(source for given in mapper.inputs for source in given.sources)
     done = 0
     with contextlib.ExitStack() as stack:
-        cut = portions(mapper.inputs, meter)
+        cut = stack.enter_context(contextlib.closing(portions(mapper.inputs, meter)))
         if workers:
             mapped = stack.enter_context(Crew(mapper, workers, cancelled)).map(cut)
         else:

@@ -80,7 +80,7 @@ def language_of(text: str) -> str | None:
     if not sample.isascii() and len(sample.encode()) > 1.4 * len(sample):
         return _by_letters(sample)
     words = sample.lower().split(None, _MOST_WORDS)
-    if len(words) < _FEWEST_WORDS:
+    if len(words) < _FEWEST_WORDS or _LANGUAGE_OF.keys().isdisjoint(words):
         return None
     hits = [_LANGUAGE_OF[word] for word in words if word in _LANGUAGE_OF]
     if len(hits) < max(_FEWEST_HITS, _LEAST_SHARE * len(words)):

@@ -6,7 +6,7 @@ Where it is cut depends on the files only, so the report is the same however man
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -22,7 +22,7 @@ from tui_ft.data.stream import Input, Judged, encoded, judge_raw
 SPAN_BYTES = 8 << 20
 BATCH = 512
 # One measure in so many is compared with the exact one.
-_COMPARED_EVERY = 97
+_COMPARED_EVERY = 251
 
 Raw = RawRow | Unreadable
 
@@ -42,7 +42,7 @@ class Portion:
     done_bytes: int = 0  # of all files, at the end of this portion
 
 
-def portions(inputs: Sequence[Input], meter: Meter) -> Iterator[Portion]:
+def portions(inputs: Sequence[Input], meter: Meter) -> Generator[Portion, None, None]:
     """All rows of the inputs in order. Raises InputError for a file that is damaged."""
     number = 0
     for at, given in enumerate(inputs):

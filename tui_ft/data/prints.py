@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
-from tui_ft.data.near import LEAST, PERMUTATIONS, hashed, leaders, plain, said, signatures
+from tui_ft.data.near import LEAST, PERMUTATIONS, hashed, leaders, plain, said, shared, signatures
 from tui_ft.data.rows import Row
 from tui_ft.data.split import Side
 from tui_ft.data.stream import Part
@@ -287,6 +287,7 @@ def _first_of(keys: NDArray[Any], among: NDArray[np.bool_] | None = None) -> Ind
     import numpy as np
 
     rows = np.arange(len(keys)) if among is None else np.flatnonzero(among)
+    rows = rows[shared(keys[rows])]
     first = np.arange(len(keys))
     _, at, inverse = np.unique(keys[rows], return_index=True, return_inverse=True)
     first[rows] = rows[at][inverse]

@@ -31,10 +31,11 @@ def repeated_text(seen: Look) -> str | None:
 
 def _loop(text: str, end: int) -> str | None:
     """What the text repeats right before `end`, over and over."""
-    probe = text[end - _PROBE : end]
-    before = text.rfind(probe, max(0, end - _LONGEST - _PROBE), end - 1)
-    if before < 0:
+    probe, begin = text[end - _PROBE : end], max(0, end - _LONGEST - _PROBE)
+    # Looking forwards is quicker, and mostly there is nothing to be found.
+    if text.find(probe, begin, end - 1) < 0:
         return None
+    before = text.rfind(probe, begin, end - 1)
     period = end - _PROBE - before
     unit = text[end - period : end]
     times = max(_TIMES, -(-_CHARACTERS // period))

@@ -109,12 +109,13 @@ class Ledger:
 
     def mixed(self, split: Split) -> int:
         """Usable rows of general data that are trained on."""
-        return sum(self._parts[i] == 1 for i, _ in self._left(split))
+        mix = _PARTS.index("mix")
+        return sum(self._parts[i] == mix for i, _ in self._left(split)) if mix in self._parts else 0
 
     def sides(self, split: Split) -> list[Side | None]:
         """The side of every row by its number; None for rows that max_rows or mix_share leaves out."""
         if self._sided is None or self._sided[0] is not split:
-            self._sided = (split, [self._side(i, split) for i in range(len(self))])
+            self._sided = (split, self._all_sides(split))
         return self._sided[1]
 
     def key(self, i: int) -> str:
@@ -139,6 +140,15 @@ class Ledger:
         if not self._data.split_by_time or math.isnan(self._times[i]):
             return None
         return self._times[i]
+
+    def _all_sides(self, split: Split) -> list[Side | None]:
+        if self._data.stratify or self._data.split_by_time:
+            return [self._side(i, split) for i in range(len(self))]
+        # Of a million rows it is felt what is made for each.
+        return [
+            split.side(f"{key:016x}") if part == 0 else self._side(i, split)
+            for i, (part, key) in enumerate(zip(self._parts, self._keys, strict=True))
+        ]
 
     def _side(self, i: int, split: Split) -> Side | None:
         traits = Traits(self.key(i), self._stratum(i), self._time(i))

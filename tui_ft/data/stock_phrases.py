@@ -56,9 +56,15 @@ def ai_phrases(seen: Look) -> str | None:
     """ "As an AI language model, I …" anywhere in an answer."""
     capitals = b"AI" in seen.sketch
     for answer in seen.answers:
-        if (capitals or "language model" in answer[:_BEGINNING]) and (found := _AS_AN_AI.search(answer)):
+        likely = capitals or "language model" in answer[:_BEGINNING]
+        if likely and _names_an_ai(answer.lower()) and (found := _AS_AN_AI.search(answer)):
             return excerpt(answer[found.start() : found.end() + 60], _WIDTH)
     return None
+
+
+def _names_an_ai(small: str) -> bool:
+    """Whether a text in small letters has what no match of the pattern lacks."""
+    return " ai" in small or "language model" in small or "artificial intelligence" in small
 
 
 def stock_openings(seen: Look) -> str | None:

@@ -34,7 +34,8 @@ _BREAK, _BLANK = 10, 32
 # parts it from the rest, and before the first blank there is no other.
 _BETWEEN: Final = b"\n\0"
 _BLANKS: Final = frozenset([*range(9, 14), *range(28, 33)])
-_FIRST_SLOTS, _MOST_SLOTS = 1 << 16, 1 << 21
+# From the first there is room for all pieces that are looked up at once.
+_FIRST_SLOTS, _MOST_SLOTS = MOST_BYTES, 1 << 21
 
 
 class TokenCounter:
@@ -114,8 +115,9 @@ class _Pieces:
         """`begins` are twice the place, and 1 after a blank; `ends` four times, and what follows."""
         import numpy as np
 
-        begins.sort()
-        ends.sort()
+        # Each is three ascending runs, which a stable sort merges.
+        begins.sort(kind="stable")
+        ends.sort(kind="stable")
         self.begins, self.after_blank = begins >> 1, begins & 1
         self.ends, self.following = ends >> 2, ends & 3
         salts = mixed((self.after_blank * 4 + self.following).astype(np.uint64))
