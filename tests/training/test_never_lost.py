@@ -153,3 +153,20 @@ def test_a_run_is_copied_while_it_trains_and_goes_on_from_its_copy(
     assert same_weights(copy, whole, 24)
     (alert,) = (alert for alert in view(run).alerts if alert.id == "copy-failed")
     assert "none" in alert.what
+
+
+def test_a_disk_too_full_for_the_dry_runs_save_says_so_before_the_first_step(
+    workshop: Workshop, small_disk: Path
+) -> None:
+    made = workshop.run(**SETTINGS)
+    run = RunFolder(small_disk / made.id)
+    shutil.copytree(made.path, run.path)
+    free = shutil.disk_usage(small_disk).free
+    (small_disk / "of-others").write_bytes(bytes(free - 100_000))
+    assert workshop.train(run) == 3, log_of(run)
+    found = view(run)
+    assert found.state == "failed"
+    assert found.message.endswith("and nothing was saved yet")
+    assert "Free some space" in found.fix
+    assert f"tui-ft train {run.recipe}" in found.fix
+    assert not events(run, "step")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tui_ft.errors import DiskFull, TuiFtError
+from tui_ft.errors import DiskFull
 from tui_ft.files import disk_problem
 from tui_ft.planning.plan import Plan
 from tui_ft.runs import checkpoints
@@ -95,10 +95,13 @@ def save(folder: RunFolder, write: Callable[[], Checkpoint], *, best_step: int |
 
 def set_ballast(folder: RunFolder) -> None:
     """Set a little room aside. A disk that is too full for that will say so itself, and soon."""
-    with contextlib.suppress(OSError, TuiFtError):
-        path = _ballast(folder)
-        if not path.exists():
-            path.write_bytes(os.urandom(_BALLAST))  # file systems that compress would make nothing of zeros
+    path = _ballast(folder)
+    if path.exists():
+        return
+    try:
+        path.write_bytes(os.urandom(_BALLAST))  # file systems that compress would make nothing of zeros
+    except OSError:
+        drop_ballast(folder)
 
 
 def drop_ballast(folder: RunFolder) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO, cast
 
-from tui_ft.errors import ExitCode, TuiFtError
+from tui_ft.errors import DiskFull, ExitCode, TuiFtError
 from tui_ft.redact import Redacting
 from tui_ft.runs import checkpoints, copier, finish, room, status, tracking
 from tui_ft.runs.diagnosis import explain, is_disk_full, is_out_of_memory
@@ -124,6 +124,8 @@ def _after_error(folder: RunFolder, reporter: Reporter, stops: Stops, error: Exc
         room.drop_ballast(folder)
         if checkpoints.listed(folder):
             return _pause(folder, reporter, explain(error))
+        again = f"Free some space on the disk of {folder.path}, then `tui-ft train {folder.recipe}`."
+        error = DiskFull(f"{explain(error).what}, and nothing was saved yet", fix=again)
     if is_out_of_memory(error) and not isinstance(error, TuiFtError) and not stops.received:
         try:
             amendment = restart.in_smaller_pieces(folder, reporter, error)
