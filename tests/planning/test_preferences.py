@@ -8,6 +8,7 @@ import pytest
 
 from tests.planning.situations import A100, CPU, recipe, report, smollm2
 from tui_ft.errors import InputError
+from tui_ft.planning.conflicts import gpu_only
 from tui_ft.planning.describe import plan_lines
 from tui_ft.planning.make import make
 from tui_ft.planning.plan import Plan
@@ -61,8 +62,10 @@ def test_what_preferences_exclude(more: str, where: str) -> None:
 
 
 def test_paged_states_need_a_gpu() -> None:
-    with pytest.raises(InputError, match="a processor has no other"):
-        planned("sft", '[train]\noptimizer = "paged_adamw_8bit"\n', CPU)
+    text = '[method]\nobjective = "sft"\n[train]\noptimizer = "paged_adamw_8bit"\n'
+    (problem,) = gpu_only(recipe(text), "cpu")
+    assert problem.what == "paged optimizers move states from a GPU to main memory, and there is no GPU"
+    assert gpu_only(recipe(text), "cuda") == []
     assert planned("sft", '[train]\noptimizer = "paged_adamw_8bit"\n').train.optimizer == "paged_adamw_8bit"
 
 
