@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,19 @@ from tui_ft.settings import Home
 
 RUN = "million-20260101-000000-abcd"
 LIMIT_S, LIMIT_MB = 1.0, 150.0
+STEPS, TURNS = 60, 2
+SETTINGS: dict[str, Any] = {
+    "method.name": "lora",
+    "train.micro_batch": 1,
+    "train.grad_accum": 1,
+    "train.max_steps": STEPS,
+    "train.packing": "off",
+    "train.precision": "fp32",
+    "train.dry_run": False,
+    "data.validation": 0.0,
+    "data.test": 0.0,
+    "export.to": ["merged"],
+}
 
 
 def write_run(home: Home, number: int) -> RunFolder:
@@ -46,10 +60,95 @@ def write_run(home: Home, number: int) -> RunFolder:
     return folder
 
 
+def training() -> int:
+    """The same short training with and without its telemetry, in turn; 1 when it costs over 1 %."""
+    from tui_ft import pipeline, recipe
+    from tui_ft.models import smollm2
+
+    with tempfile.TemporaryDirectory() as scratch:
+        home, rows = Home(Path(scratch)), Path(scratch) / "rows.jsonl"
+        rows.write_text("".join(json.dumps(_row(number)) + "\n" for number in range(STEPS)))
+        document = {"model": {"id": str(smollm2.prepare(home))}, "data": {"path": str(rows)}}
+        wanted = recipe.parse(document).with_values(SETTINGS)
+        found: dict[str, list[dict[str, Any]]] = {"told": [], "untold": []}
+        for turn in range(2 * TURNS):
+            which = ("told", "untold")[turn % 2]
+            run = pipeline.make(pipeline.prepare(wanted, rows.parent, home), home)
+            figures = Path(scratch) / "figures.json"
+            command = [sys.executable, __file__, "--child", which, "--figures", str(figures), "--home"]
+            subprocess.run([*command, str(run.path)], check=True, stderr=subprocess.DEVNULL)
+            found[which].append(json.loads(figures.read_text()))
+    steps = {which: [s for one in runs for s in one["steps"]] for which, runs in found.items()}
+    told, untold = (statistics.median(steps[which]) * 1e6 for which in ("told", "untold"))
+    parts = {
+        name: statistics.median(one["parts"][name] for one in found["told"])
+        for name in found["told"][0]["parts"]
+    }
+    cost = sum(parts.values())
+    print(f"SmolLM2-135M, LoRA, 1 row of about 60 tokens a step, {STEPS} steps, {TURNS} trainings each\n")
+    print("| | a step |\n|---|---|")
+    print(f"| with telemetry, median | {told:,.0f} µs |\n| without, median | {untold:,.0f} µs |")
+    for name, seconds in parts.items():
+        print(f"| {name}, measured inside | {seconds:,.0f} µs |")
+    print(f"| all of it, share of a step | {cost / told:.2%} |")
+    return 0 if cost / told <= 0.01 else 1
+
+
+def _row(number: int) -> dict[str, Any]:
+    question = f"Printer {number} on floor {number % 9} does not answer since Monday and my invoice is wrong."
+    return {
+        "prompt": question,
+        "completion": f"Ticket {number}: the printer is looked at, the invoice is checked.",
+    }
+
+
+def one_training(told: bool, folder: RunFolder) -> dict[str, Any]:
+    """Be the worker of this run; the seconds of each step, and the µs a step of each part that tells."""
+    from tui_ft.training import callbacks, gauges, worker
+    from tui_ft.training.trainer import Trainer
+
+    spent = {"numbers of the step": 0.0, "requests, limits, what is due": 0.0, "gauges and heartbeat": 0.0}
+    began: list[float] = []
+    owners = {
+        "numbers of the step": (callbacks.Telemetry, ("on_step_begin", "on_step_end", "on_log")),
+        "requests, limits, what is due": (callbacks.Pilot, ("on_step_begin", "on_step_end")),
+        "gauges and heartbeat": (gauges.Pulse, ("__call__",)),
+    }
+
+    def measured(name: str, function: Any) -> Any:
+        def timed(*args: Any, **kwargs: Any) -> Any:
+            start = time.thread_time()
+            try:
+                return function(*args, **kwargs)
+            finally:
+                spent[name] += time.thread_time() - start if len(began) > 1 else 0.0
+
+        return timed
+
+    for name, (owner, methods) in owners.items():
+        for method in methods:
+            if told:
+                setattr(owner, method, measured(name, getattr(owner, method)))
+            elif owner is not callbacks.Pilot:  # without it nothing would ever be saved
+                setattr(owner, method, lambda *args, **kwargs: None)
+    step = Trainer.training_step
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        began.append(time.perf_counter())
+        return step(*args, **kwargs)
+
+    Trainer.training_step = counted
+    if code := worker.main([str(folder.path)]):
+        raise SystemExit(code)
+    steps = [later - earlier for earlier, later in pairwise(began[1:])]
+    return {"steps": steps, "parts": {name: 1e6 * seconds / len(steps) for name, seconds in spent.items()}}
+
+
 def _line(step: int, number: int, began: float) -> bytes:
     stamp = f'{{"t":{began + step:.3f},'
     if step % 1000 == 0:
-        return f'{stamp}"kind":"eval","job":"train","step":{step},"eval_loss":{2 - step / number:.4f}}}\n'.encode()
+        loss = 2 - step / number
+        return f'{stamp}"kind":"eval","job":"train","step":{step},"eval_loss":{loss:.4f}}}\n'.encode()
     if step % 50 == 0:
         host = '"host":{"cpu":0.93,"ram_used_bytes":9123456789,"ram_total_bytes":25123456789}'
         return f'{stamp}"kind":"gauges","gpus":[],{host}}}\n'.encode()
@@ -154,11 +253,16 @@ def main() -> int:
     parser.add_argument("--training", action="store_true")
     parser.add_argument("--read", choices=READERS, help=argparse.SUPPRESS)
     parser.add_argument("--home", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--child", choices=("told", "untold"), help=argparse.SUPPRESS)
+    parser.add_argument("--figures", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.read:
         read(args.read, Home(args.home))
         return 0
     if args.training:
+        return training()
+    if args.child:
+        Path(args.figures).write_text(json.dumps(one_training(args.child == "told", RunFolder(args.home))))
         return 0
     return compare(args.events)
 
