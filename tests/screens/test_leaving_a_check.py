@@ -9,6 +9,7 @@ from tui_ft.screens import draft as drafts
 
 from tests.screens.pilot import data_file, draft, make_app, model_folder, page, place, settled, until
 from tui_ft.data import check, portions
+from tui_ft.data.survey import Survey
 from tui_ft.settings import Home
 
 
@@ -30,6 +31,8 @@ async def test_no_process_reads_on_after_the_page_is_left(
 ) -> None:
     monkeypatch.setattr(check, "_LARGE_BYTES", 0)
     monkeypatch.setattr(portions, "SPAN_BYTES", 1 << 16)
+    ended: list[Survey] = []
+    monkeypatch.setattr(Survey, "report", ended.append)
     home = Home(tmp_path / "home")
     recipe = {
         "model": {"id": str(model_folder(tmp_path))},
@@ -46,3 +49,4 @@ async def test_no_process_reads_on_after_the_page_is_left(
         await until(pilot, lambda: place(pilot) != "data" and not mappers())
         await settled(pilot)
         assert draft(pilot).report is None
+        assert ended == []  # the processes were stopped, not done
