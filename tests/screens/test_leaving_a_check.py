@@ -32,7 +32,7 @@ async def test_no_process_reads_on_after_the_page_is_left(
     monkeypatch.setattr(check, "_LARGE_BYTES", 0)
     monkeypatch.setattr(portions, "SPAN_BYTES", 1 << 16)
     ended: list[Survey] = []
-    monkeypatch.setattr(Survey, "report", ended.append)
+    monkeypatch.setattr(Survey, "report", lambda survey: ended.append(survey))
     home = Home(tmp_path / "home")
     recipe = {
         "model": {"id": str(model_folder(tmp_path))},
