@@ -42,7 +42,7 @@ _ALERTS = 100
 _TIMED_STEPS = 64
 # Of more unread bytes than this, one step in so many bytes is parsed: a run of a million steps opens at once.
 _SAMPLE_ABOVE = 24 << 20
-_SAMPLE_EVERY = 16 << 10
+_SAMPLE_EVERY = 32 << 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 # A worker says something every few seconds. A longer pause is a machine that stood still or a clock that was
 # set ahead; a step back is a clock that was set back. Neither is work.
-_LONGEST_PAUSE_S = 600.0
+_LONGEST_PAUSE_S = 1800.0
 
 
 @dataclass(slots=True)
