@@ -96,6 +96,6 @@ def test_a_base_that_is_stored_quantised(run: RunFolder, tiny: Path, tmp_path: P
 
 
 def test_a_base_that_was_swapped(run: RunFolder, tiny: Path) -> None:
-    run.lock.write_text(f'[data.prepared]\n[model.files]\n"config.json" = "{"0" * 64}"\n')
+    run.lock.write_text(f'[packages]\n[data.prepared]\n[model.files]\n"config.json" = "{"0" * 64}"\n')
     assert run_module(WORKER, str(run.path), "--to", "merged").returncode == 2
-    assert "not the file this run began with" in status.reality(run, "export").message
+    assert "config.json was 000000000000" in status.reality(run, "export").message

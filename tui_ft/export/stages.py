@@ -24,7 +24,6 @@ from tui_ft.models.headers import read_folder
 from tui_ft.runs.folder import slug
 from tui_ft.settings import Home
 from tui_ft.training import lock
-from tui_ft.training.model import load_tokenizer
 
 if TYPE_CHECKING:
     from tui_ft.export import gguf_check
@@ -51,6 +50,8 @@ class Stages:
         self._failed: dict[Target, RunFailed] = {}
         if self._folder.lock.exists():
             session.phase("checking that the base is the one that was trained on")
+            from tui_ft.training.model import load_tokenizer  # loads torch; this module may not
+
             lock.check(self._folder, self._base, load_tokenizer(self._plan, self._recipe.model))
         self._source = fingerprint(self._tuned)
         self._shop = Shop(self._folder)
