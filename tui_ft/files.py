@@ -64,9 +64,7 @@ def sha256(path: Path) -> str:
 def disk_problem(error: OSError, path: Path) -> EnvironmentProblem:
     """An OSError from writing, in words with the way out."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DiskFull(
-            "the disk is full", where=str(path), fix="Free some space, or choose another --home."
-        )
+        return DiskFull("the disk is full", where=str(path), fix="Free some space, or choose another --home.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return EnvironmentProblem(
             "this folder may not be written to",
