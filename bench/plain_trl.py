@@ -76,8 +76,7 @@ def guide(model: str, out: str, plan: dict[str, Any], fp32: bool) -> Parts:
         output_dir=out,
         num_train_epochs=1,
         learning_rate=2e-4,
-        lr_scheduler_type="cosine",
-        warmup_steps=0.03,
+        lr_scheduler_type="cosine",  # without the usual warm-up, which would be all of so few steps
         per_device_train_batch_size=4,
         gradient_accumulation_steps=4,
         gradient_checkpointing=False,

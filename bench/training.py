@@ -34,7 +34,7 @@ from tui_ft.runs.status import reality
 from tui_ft.settings import Home
 
 PLAIN = Path(__file__).with_name("plain_trl.py")
-HELD_OUT = 24
+HELD_OUT = 12
 SEED = 7  # of the rows that are drawn
 # What a run of a few rows needs otherwise; all else is what the plan chooses for the data.
 SETTINGS: dict[str, Any] = {
@@ -228,7 +228,8 @@ def compare(ground: Ground, rounds: int, slow_rows: int) -> int:
             fewer = answer_tokens(few)[1]
             ratio = own / (fewer / contender.seconds[0])
             _line(contender, fewer, f"{ratio:.2f} ×, {slow_rows} rows", "")
-    losses = validation_losses(ground, {"the model before": None} | {c.words: c.adapter for c in field_})
+    adapters: dict[str, Path | None] = {"the model before": None}
+    losses = validation_losses(ground, adapters | {c.words: c.adapter for c in field_})
     print("\n| after the same rows | seconds | validation loss |\n|---|---|---|")
     seconds = {c.words: f"{statistics.median(c.seconds):.1f}" for c in field_}
     for name, loss in losses.items():
